@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What a unit's ``[X-Synod]`` annotation asks for, checked once and frozen.
+
+Decides nothing: it is the sentence that the ledger adopts, the planner obeys and nodes compare by digest. It refuses
+to know files, sections and line numbers; reading them is ``synod.config``'s. Keys: synod-unit(5).
+"""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Final
+
+from synod.base.ids import NodeName, UnitName, is_node_name, is_unit_name
+from synod.base.usec import USEC_PER_SEC, Usec
+
+DEPENDENCY_TIMEOUT_DEFAULT: Final = Usec(90 * USEC_PER_SEC)
+INSTANCES_MAX: Final = 1024
+NAMES_MAX: Final = 1024
+"""Names that one list may hold; a longer one is a mistake, and would be copied to every node."""
+
+UNIT_LISTS: Final = ("after", "before", "requires", "wants", "binds_to", "colocate_with", "separate_from")
+"""The fields that list units."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnitSpec:
+    """One unit's annotation; lists keep the order of first mention and hold no duplicates.
+
+    ``nodes`` empty means any node. ``instances`` is the number of copies allowed in the whole cluster, or None for one
+    on every eligible node (``Instances=all``). Spans are microseconds.
+
+    Raises:
+        ValueError: a field is out of its range; nothing is repaired.
+    """
+
+    unit: UnitName
+    after: tuple[UnitName, ...] = ()
+    before: tuple[UnitName, ...] = ()
+    requires: tuple[UnitName, ...] = ()
+    wants: tuple[UnitName, ...] = ()
+    binds_to: tuple[UnitName, ...] = ()
+    colocate_with: tuple[UnitName, ...] = ()
+    separate_from: tuple[UnitName, ...] = ()
+    nodes: tuple[NodeName, ...] = ()
+    instances: int | None = 1
+    dependency_timeout_usec: Usec = DEPENDENCY_TIMEOUT_DEFAULT
+
+    def __post_init__(self) -> None:
+        if not is_unit_name(self.unit):
+            raise ValueError(f"'{self.unit}' is not a unit name")
+        for name in UNIT_LISTS:
+            _check_names(name, getattr(self, name), is_valid=is_unit_name)
+        _check_names("nodes", self.nodes, is_valid=is_node_name)
+        if self.instances is not None and not 1 <= self.instances <= INSTANCES_MAX:
+            raise ValueError(f"instances is {self.instances}, not within 1..{INSTANCES_MAX}")
+        if self.dependency_timeout_usec <= 0:
+            raise ValueError("dependency_timeout_usec is not positive")
+
+    @property
+    def is_exclusive(self) -> bool:
+        """Whether the number of copies is limited, so that each one needs a grant under a lease."""
+        return self.instances is not None
+
+    @property
+    def pulled_in(self) -> tuple[UnitName, ...]:
+        """The units that a start of this one starts as well, in order of first mention."""
+        return tuple(dict.fromkeys((*self.requires, *self.binds_to, *self.wants)))
+
+
+def digest(spec: UnitSpec) -> str:
+    """Return 64 hex digits that are equal on two nodes exactly when the specs are equal.
+
+    Fields are hashed by name and those at their default are left out: a later release that adds a key computes the
+    same digest for every annotation that does not use it.
+    """
+    state = hashlib.sha256()
+    for field in sorted(fields(spec), key=lambda field: field.name):
+        value = getattr(spec, field.name)
+        if value != field.default:
+            # Names hold no space and no newline (is_unit_name, is_node_name), so that lines cannot be confused.
+            text = " ".join(value) if isinstance(value, tuple) else "all" if value is None else str(value)
+            state.update(f"{field.name} {text}\n".encode())
+    return state.hexdigest()
+
+
+def _check_names(field: str, names: tuple[str, ...], *, is_valid: Callable[[str], bool]) -> None:
+    if len(names) > NAMES_MAX:
+        raise ValueError(f"{field} lists {len(names)} names, more than {NAMES_MAX}")
+    if len(dict.fromkeys(names)) != len(names):
+        raise ValueError(f"{field} lists a name twice")
+    for name in names:
+        if not is_valid(name):
+            raise ValueError(f"{field} lists '{name}', which is not a name")
