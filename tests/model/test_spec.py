@@ -19,7 +19,8 @@ CACHE = UnitName("cache.service")
 
 unit_names = st.from_regex(r"[a-z]{1,8}(@[a-z]{0,3})?\.(service|target|mount)", fullmatch=True).map(UnitName)
 unit_lists = st.lists(unit_names, unique=True, max_size=4).map(tuple)
-node_lists = st.lists(st.from_regex(r"[a-z][a-z0-9]{0,5}", fullmatch=True).map(NodeName), unique=True).map(tuple)
+node_names = st.from_regex(r"[a-z][a-z0-9]{0,5}", fullmatch=True).map(NodeName)
+node_lists = st.lists(node_names, unique=True).map(tuple)
 specs = st.builds(
     UnitSpec,
     unit=unit_names,

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """What a unit's ``[X-Synod]`` annotation asks for, checked once and frozen.
 
-Decides nothing: it is the sentence that the ledger adopts, the planner obeys and nodes compare by digest. It refuses
-to know files, sections and line numbers; reading them is ``synod.config``'s. Keys: synod-unit(5).
+Decides nothing: it is the sentence that the ledger adopts, the planner obeys and nodes compare by digest. It
+refuses to know files, sections and line numbers; reading them is ``synod.config``'s. Keys: synod-unit(5).
 """
 
 import hashlib
@@ -26,8 +26,8 @@ UNIT_LISTS: Final = ("after", "before", "requires", "wants", "binds_to", "coloca
 class UnitSpec:
     """One unit's annotation; lists keep the order of first mention and hold no duplicates.
 
-    ``nodes`` empty means any node. ``instances`` is the number of copies allowed in the whole cluster, or None for one
-    on every eligible node (``Instances=all``). Spans are microseconds.
+    ``nodes`` empty means any node. ``instances`` is the number of copies allowed in the whole cluster, or
+    None for one on every eligible node (``Instances=all``). Spans are microseconds.
 
     Raises:
         ValueError: a field is out of its range; nothing is repaired.
@@ -70,14 +70,14 @@ class UnitSpec:
 def digest(spec: UnitSpec) -> str:
     """Return 64 hex digits that are equal on two nodes exactly when the specs are equal.
 
-    Fields are hashed by name and those at their default are left out: a later release that adds a key computes the
-    same digest for every annotation that does not use it.
+    Fields are hashed by name and those at their default are left out: a later release that adds a key
+    computes the same digest for every annotation that does not use it.
     """
     state = hashlib.sha256()
     for field in sorted(fields(spec), key=lambda field: field.name):
         value = getattr(spec, field.name)
         if value != field.default:
-            # Names hold no space and no newline (is_unit_name, is_node_name), so that lines cannot be confused.
+            # Names hold neither space nor newline (is_unit_name, is_node_name): lines cannot be confused.
             text = " ".join(value) if isinstance(value, tuple) else "all" if value is None else str(value)
             state.update(f"{field.name} {text}\n".encode())
     return state.hexdigest()
