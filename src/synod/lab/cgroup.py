@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""One control group per node, synod-lab/LAB/NODE: the handle by which everything a node runs is found and killed.
+"""One control group per node, synod-lab/LAB/NODE: by it everything that a node runs is found and killed.
 
 It survives a crash of the lab, and a process cannot leave it unnoticed. ``machine`` below it holds the
 node proper, ``runner`` the process that watches it. Works on the unified and on the hybrid layout of
@@ -24,7 +24,7 @@ def _mounted() -> tuple[Path, ...]:
 
 
 def make(group: str) -> tuple[Path, ...]:
-    """Create the group in each hierarchy and return the files a process writes its pid to in order to join."""
+    """Create the group in each hierarchy; a process joins it by writing its pid to the files returned."""
     files = tuple(root / group / "cgroup.procs" for root in _mounted())
     for file in files:
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -46,7 +46,7 @@ def members(group: str) -> tuple[int, ...]:
 def destroy(group: str) -> None:
     """Kill everything in the group and below it at once, then remove the group; absent groups are fine."""
     if not wait_until(lambda: not _kill(group), timeout=_KILL_SEC):
-        raise LabError(f"processes {members(group)} of '{group}' survive SIGKILL; look at their state with ps")
+        raise LabError(f"processes {members(group)} of '{group}' survive SIGKILL; see their state in ps")
     if not wait_until(lambda: _remove(group), timeout=_KILL_SEC):
         raise LabError(f"cannot remove the control group {_ROOT}/{group}: it is busy")
 

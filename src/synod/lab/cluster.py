@@ -62,8 +62,8 @@ class Lab:
         """What is on record: node names, addresses, cuts."""
         return state.load(self.name)
 
-    def up(self, nodes: int = 3, release: str = "bookworm", packages: Sequence[str] = (), deb: Path | None = None,
-           on_reset: str = "stay") -> None:
+    def up(self, nodes: int = 3, release: str = "bookworm", packages: Sequence[str] = (),
+           deb: Path | None = None, on_reset: str = "stay") -> None:
         """Make ``node1`` to ``nodeN`` and wait until all have booted; on failure nothing is left.
 
         ``packages`` are Debian packages to have in the nodes, ``deb`` a package file of ours; ``on_reset``
@@ -79,8 +79,9 @@ class Lab:
             self.down()
         layers = rootfs.prepare(release, packages, deb)
         state.create(state.LabState(
-            name=self.name, directory=str(self._directory), layers=layers, owner=self._owner or Identity.of(os.getpid()),
-            nodes=tuple(f"node{number}" for number in range(1, nodes + 1)), on_reset=on_reset))
+            name=self.name, directory=str(self._directory), layers=layers, on_reset=on_reset,
+            nodes=tuple(f"node{number}" for number in range(1, nodes + 1)),
+            owner=self._owner or Identity.of(os.getpid())))
         try:
             self._build()
         except BaseException:
@@ -100,18 +101,19 @@ class Lab:
         return subprocess.Popen(self.command(node, argv), **options)
 
     def command(self, node: str, argv: Sequence[str]) -> tuple[str, ...]:
-        """Return the command line that runs ``argv`` in a node, for exec(3) and the like."""
+        """Return the command line that runs ``argv`` in a node, or ``outside``, for exec(3) and the like."""
+        if node == OUTSIDE:
+            return machine.outside_command(self.state, argv)
         return machine.enter_command(self.pid(node), argv)
 
     def outside(self, argv: Sequence[str], *, timeout: float = 60.0, check: bool = True,
                 stdin: str = "") -> subprocess.CompletedProcess[str]:
         """Run a program of this machine as a client on the lab's network, at the address ``outside``."""
-        return _communicate(machine.outside_command(self.state, argv), f"outside: {argv[0]}", timeout, stdin,
-                            check=check)
+        return self.exec(OUTSIDE, argv, timeout=timeout, check=check, stdin=stdin)
 
     def outside_popen(self, argv: Sequence[str], **options: Any) -> subprocess.Popen[Any]:
         """Start a program of this machine as a client on the lab's network; it is the caller's to end."""
-        return subprocess.Popen(machine.outside_command(self.state, argv), **options)
+        return self.popen(OUTSIDE, argv, **options)
 
     def write(self, node: str, path: str, text: str) -> None:
         """Write a file in a node, whether it is on or off; missing directories are made."""
@@ -120,8 +122,8 @@ class Lab:
         if leader is not None:
             _communicate(machine.enter_command(leader, argv), what, _WRITE_SEC, text, check=True)
         else:
-            rootfs.in_overlay(self.state.layers, machine.disk(self.state, node), ("chroot", ".", *argv), what=what,
-                              timeout=_WRITE_SEC, stdin=text)
+            rootfs.in_overlay(self.state.layers, machine.disk(self.state, node), ("chroot", ".", *argv),
+                              what=what, timeout=_WRITE_SEC, stdin=text)
 
     def pid(self, node: str) -> int:
         """Return the pid, on this machine, of the node's init process."""
@@ -140,20 +142,20 @@ class Lab:
         if leader is None:
             return "off"
         try:
-            done = _communicate(machine.enter_command(leader, ("systemctl", "is-system-running")), node, _STATE_SEC,
-                                "", check=False)
+            done = _communicate(machine.enter_command(leader, ("systemctl", "is-system-running")), node,
+                                _STATE_SEC, "", check=False)
         except TimedOutError:
             return "unknown"
         return done.stdout.strip() or "booting"
 
     def kill(self, node: str) -> None:
-        """Cut the node's power: the link goes down first, so that no FIN or RST leaves, then every process dies."""
+        """Cut the node's power: its link goes down first, so that no FIN or RST leaves; then all dies."""
         self._check(node)
         network.cut_power_of(self.name, node)
         cgroup.destroy(machine.group(self.name, node))
 
     def boot(self, node: str, *, wait: bool = True) -> None:
-        """Switch the node on and, with ``wait``, wait until it has booted; one that is on is not disturbed."""
+        """Switch the node on, unless it is on already; with ``wait``, wait until it has booted."""
         if not self._is_powered(node):
             network.plug(self.state, node)
             self._switch_on(node)
@@ -161,21 +163,22 @@ class Lab:
             self.wait_booted(node)
 
     def wait_booted(self, node: str, *, timeout: float = BOOT_SEC) -> None:
-        """Wait until systemd in the node says that it is up, if need be degraded; at most ``timeout`` seconds."""
+        """Wait at most ``timeout`` seconds until systemd in the node says that it is up, degraded or not."""
         log = machine.disk(self.state, node) / "console.log"
-        if not wait_until(lambda: self.status(node) in _BOOTED or not self._is_powered(node), timeout=timeout,
-                          poll=_BOOT_POLL_SEC):
-            raise TimedOutError(f"{node} has not booted within {timeout:g} s: it is '{self.status(node)}'; see {log}")
+        if not wait_until(lambda: self.status(node) in _BOOTED or not self._is_powered(node),
+                          timeout=timeout, poll=_BOOT_POLL_SEC):
+            status = self.status(node)
+            raise TimedOutError(f"{node} has not booted within {timeout:g} s: it is '{status}'; see {log}")
         if not self._is_powered(node):
             raise LabError(f"{node} went off while it booted; see {log}")
 
     def cut(self, source: str, target: str, *, one_way: bool = False) -> None:
-        """Drop all that goes from one node to another, and back unless ``one_way``; ``outside`` is a node here."""
+        """Drop all that goes from one node, or ``outside``, to another, and back unless ``one_way``."""
         for name in (source, target):
             if name != OUTSIDE:
                 self._check(name)
         pairs = ((source, target),) if one_way else ((source, target), (target, source))
-        with state.changed(self.name, lambda old: replace(old, cuts=tuple(dict.fromkeys(old.cuts + pairs)))) as new:
+        with state.changed(self.name, lambda old: replace(old, cuts=old.cuts + pairs)) as new:
             network.apply_cuts(new)
 
     def heal(self) -> None:
@@ -215,7 +218,7 @@ class Lab:
             raise LabError(f"the runner of {node} has not started within {_RUNNER_SEC:g} s; see {log}")
 
     def _is_powered(self, node: str) -> bool:
-        """Return whether the node has a runner; one that resets itself has, though it has no init for a moment."""
+        """Return whether the node has a runner; while it resets itself it has one, but no init."""
         self._check(node)
         return bool(cgroup.members(machine.group(self.name, node)))
 
@@ -231,8 +234,8 @@ class Lab:
 def _communicate(argv: Sequence[str], what: str, timeout: float, stdin: str, *,
                  check: bool) -> subprocess.CompletedProcess[str]:
     """Run a program to its end; one that takes too long is killed with its children."""
-    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                          errors="replace", start_new_session=True) as process:
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          text=True, errors="replace", start_new_session=True) as process:
         try:
             stdout, stderr = process.communicate(stdin, timeout=timeout)
         except BaseException as error:

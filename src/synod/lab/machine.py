@@ -57,7 +57,7 @@ def format_disk(state: LabState, node: str) -> None:
 
 
 def boot_command(state: LabState, node: str) -> tuple[str, ...]:
-    """Return the program that boots the node and lives as long as it does; its status is 0 after a poweroff."""
+    """Return the program that boots the node and ends with it, with status 0 after a poweroff."""
     files = (str(file) for file in cgroup.make(f"{group(state.name, node)}/machine"))
     place = disk(state, node)
     return ("unshare", "--mount", "--propagation", "private", "--", "sh", "-c", _BOOT, "sh", str(place),
@@ -69,24 +69,26 @@ def boot_command(state: LabState, node: str) -> tuple[str, ...]:
 
 
 def enter_command(leader: int, argv: Sequence[str]) -> tuple[str, ...]:
-    """Return the program that runs ``argv`` as root in the node whose init process has this pid on the host."""
-    return ("nsenter", f"--target={leader}", "--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup", "--root",
-            "--wd", "--", "env", "-i", _PATH, "HOME=/root", "LANG=C.UTF-8", "TERM=dumb", *argv)
+    """Return the program that runs ``argv`` as root in the node whose init has this pid on the host."""
+    return ("nsenter", f"--target={leader}", "--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup",
+            "--root", "--wd", "--", "env", "-i", _PATH, "HOME=/root", "LANG=C.UTF-8",
+            f"TERM={os.environ.get('TERM', 'dumb')}", *argv)
 
 
 def outside_command(state: LabState, argv: Sequence[str]) -> tuple[str, ...]:
-    """Return the program that runs ``argv``, a program of the host, with only the lab's network, as a client."""
+    """Return the program that runs ``argv``, a program of the host, with the lab's network only."""
     files = (str(file) for file in cgroup.make(group(state.name, OUTSIDE)))
     return ("sh", "-c", _JOIN + 'exec "$@"', "sh", *files, "--",
             "nsenter", f"--net={namespace_file(state.name, OUTSIDE)}", "--", *argv)
 
 
 def start_runner(state: LabState, node: str) -> None:
-    """Start the process that boots and watches the node; it is nobody's child, for it outlives this one."""
+    """Start the process that boots and watches the node; it outlives this one."""
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     with (disk(state, node) / "console.log").open("ab") as log:
-        subprocess.run(("setsid", "--fork", sys.executable, "-P", "-m", "synod.lab.runner", state.name, node),
-                       env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, check=True)
+        runner = (sys.executable, "-P", "-m", "synod.lab.runner", state.name, node)
+        subprocess.run(("setsid", "--fork", *runner), env=environment, stdin=subprocess.DEVNULL,
+                       stdout=log, stderr=log, check=True)
 
 
 def leader(lab: str, node: str) -> int | None:

@@ -38,7 +38,8 @@ def plug(state: LabState, port: str) -> None:
         netns.create(name)
         mac = "02:00:" + ":".join(f"{int(part):02x}" for part in address.split("."))
         with _inside(namespace(state.name, "lan")) as links:
-            links.link("add", ifname=port, kind="veth", peer={"ifname": "eth0", "net_ns_fd": name, "address": mac})
+            links.link("add", ifname=port, kind="veth",
+                       peer={"ifname": "eth0", "net_ns_fd": name, "address": mac})
             links.link("set", index=_index(links, port), master=_index(links, _BRIDGE), state="up")
         with _inside(name) as links:
             links.link("set", index=_index(links, "lo"), state="up")
@@ -65,7 +66,7 @@ def unplug(lab: str, port: str) -> None:
 
 
 def apply_cuts(state: LabState) -> None:
-    """Make the bridge drop every frame, ARP included, between the pairs of the state, and between no others."""
+    """Make the bridge drop every frame, ARP included, between exactly the pairs of the state."""
     rules = "".join(f'iifname "{source}" oifname "{target}" drop; ' for source, target in state.cuts)
     table = f"table bridge cuts {{ chain pairs {{ type filter hook forward priority 0; {rules}}}; }}\n"
     # One transaction: the first two lines remove the table whether or not it exists.
@@ -81,7 +82,8 @@ def remains(lab: str) -> tuple[str, ...]:
 
 def labs() -> tuple[str, ...]:
     """Return the labs that have a network namespace, sorted."""
-    found = (name.removeprefix(NAMESPACE_PREFIX) for name in netns.listnetns() if name.startswith(NAMESPACE_PREFIX))
+    found = [name.removeprefix(NAMESPACE_PREFIX) for name in netns.listnetns()
+             if name.startswith(NAMESPACE_PREFIX)]
     return tuple(sorted({name.partition("-")[0] for name in found}))
 
 

@@ -18,8 +18,8 @@ from synod.base.errors import NotConfiguredError, NotPermittedError, SynodError,
 from synod.base.exits import ExitStatus
 
 _PACKAGES: Mapping[str, str] = {
-    "systemd-nspawn": "systemd-container", "mmdebstrap": "mmdebstrap", "nft": "nftables", "nsenter": "util-linux",
-    "unshare": "util-linux", "setsid": "util-linux", "ip": "iproute2",
+    "systemd-nspawn": "systemd-container", "mmdebstrap": "mmdebstrap", "nft": "nftables",
+    "nsenter": "util-linux", "unshare": "util-linux", "setsid": "util-linux",
 }  # fmt: skip
 
 
@@ -63,7 +63,7 @@ def require_programs(*names: str) -> None:
     """Refuse to go on when a program is missing; the error names the Debian packages to install."""
     missing = sorted({_PACKAGES[name] for name in names if shutil.which(name) is None})
     if missing:
-        raise NotConfiguredError(f"programs that the lab needs are missing; try: apt install {' '.join(missing)}")
+        raise NotConfiguredError(f"programs are missing here; try: apt install {' '.join(missing)}")
 
 
 def run(argv: Sequence[str], *, what: str, timeout: float, stdin: str = "") -> str:
@@ -73,14 +73,15 @@ def run(argv: Sequence[str], *, what: str, timeout: float, stdin: str = "") -> s
     timeout is not.
     """
     try:
-        done = subprocess.run(argv, input=stdin, capture_output=True, text=True, errors="replace", timeout=timeout,
-                              check=False)
+        done = subprocess.run(argv, input=stdin, capture_output=True, text=True, errors="replace",
+                              timeout=timeout, check=False)
     except subprocess.TimeoutExpired as error:
         raise TimedOutError(f"cannot {what}: {argv[0]} did not end within {timeout:g} s") from error
     except OSError as error:
         raise LabError(f"cannot {what}: {argv[0]}: {error.strerror}") from error
     if done.returncode != 0:
-        raise LabError(f"cannot {what}: {_reason(done.stderr) or f'{argv[0]} exited with {done.returncode}'}")
+        reason = _reason(done.stderr) or f"{argv[0]} exited with {done.returncode}"
+        raise LabError(f"cannot {what}: {reason}")
     return done.stdout
 
 
@@ -97,4 +98,5 @@ def wait_until(condition: Callable[[], bool], *, timeout: float, poll: float = 0
 def _reason(text: str) -> str:
     """Return the line of a program's complaints that is most likely the cause."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return next((line for line in lines if "error" in line.lower() or line.startswith("E:")), lines[-1] if lines else "")
+    errors = [line for line in lines if "error" in line.lower() or line.startswith("E:")]
+    return next(iter(errors or lines[-1:]), "")

@@ -5,6 +5,7 @@ Records may be missing after a crash; names of control groups, namespaces and di
 ``remove`` works from any state and may itself be interrupted and repeated.
 """
 
+import contextlib
 import shutil
 from pathlib import Path
 
@@ -18,17 +19,15 @@ def labs() -> tuple[str, ...]:
 
 
 def orphans() -> tuple[str, ...]:
-    """Return the labs that nobody will miss: their making or unmaking was interrupted, or their owner has ended."""
+    """Return the labs that nobody will miss: their making was interrupted, or their owner has ended."""
     return tuple(name for name in labs() if _is_orphan(name))
 
 
 def remove(name: str, directory: Path) -> None:
-    """Kill and remove everything of a lab; ``directory`` is where its disks are if the record does not say."""
-    try:
+    """Kill and remove everything of a lab; ``directory`` holds its disks if no record says otherwise."""
+    # There is no record when the lab was interrupted before it was made, or after it was removed.
+    with contextlib.suppress(NoSuchObjectError):
         directory = Path(state.load(name).directory)
-    except NoSuchObjectError:
-        # Interrupted before it was recorded, or after it was forgotten.
-        pass
     cgroup.destroy(name)
     network.remove_all(name)
     if (directory / name).is_dir():

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""The nodes' root file system: a Debian made once and kept, and on top of it a layer with the package under test.
+"""The nodes' root file system: a Debian made once and kept, and on top a layer with the package under test.
 
 Kept in /var/cache/synod-lab/: RELEASE-HASH/ from mmdebstrap(1), the hash being that of the recipe, and
 RELEASE-HASH+HASH/ with what installing one .deb has changed. A directory of that name is complete: it is
@@ -20,14 +20,14 @@ from synod.lab.process import require_programs, run, wait_until
 CACHE: Final = Path("/var/cache/synod-lab")
 
 _SYSTEM = ("systemd", "systemd-sysv", "dbus", "iproute2", "iputils-ping", "procps", "python3", "nftables")
-_DEPENDENCIES = ("python3-click", "python3-cryptography", "python3-dbus-fast", "python3-msgpack", "python3-pyroute2",
-                 "python3-pystemd", "python3-uvloop")
+_DEPENDENCIES = ("python3-click", "python3-cryptography", "python3-dbus-fast", "python3-msgpack",
+                 "python3-pyroute2", "python3-pystemd", "python3-uvloop")
 """Of our own package: dpkg installs it without asking the network again."""
 
 # Nothing periodic may stir in a node, and no node may load modules into the host's kernel (on Debian 13
 # its attempt leaves the node degraded).
-_MASKED = ("systemd-modules-load.service", "apt-daily.timer", "apt-daily-upgrade.timer", "dpkg-db-backup.timer",
-           "e2scrub_all.timer", "fstrim.timer", "man-db.timer")
+_MASKED = ("systemd-modules-load.service", "apt-daily.timer", "apt-daily-upgrade.timer",
+           "dpkg-db-backup.timer", "e2scrub_all.timer", "fstrim.timer", "man-db.timer")
 
 _BUILD_SEC = 900.0
 _INSTALL_SEC = 300.0
@@ -56,7 +56,7 @@ def prepare(release: str, packages: Sequence[str], deb: Path | None) -> tuple[st
     Takes 15 to 60 s the first time, some seconds for a new .deb, nothing otherwise.
     """
     if release not in sources.RELEASES:
-        raise UsageError(f"'{release}' is no release the lab knows; try one of: {', '.join(sources.RELEASES)}")
+        raise UsageError(f"the lab knows no release '{release}'; try one of: {', '.join(sources.RELEASES)}")
     if deb is not None and not deb.is_file():
         raise UsageError(f"'{deb}' is not a file; try: make deb")
     base = _base(release, packages)
@@ -65,15 +65,15 @@ def prepare(release: str, packages: Sequence[str], deb: Path | None) -> tuple[st
 
 def in_overlay(layers: Sequence[str], node: Path, argv: Sequence[str], *, what: str, timeout: float,
                stdin: str = "") -> str:
-    """Run a program in the directory where the layers appear as one writable tree; changes land in ``node``/upper.
+    """Run a program in the directory where the layers appear as one tree; changes land in ``node``/upper.
 
     The mount exists only in the program's own mount namespace: a crash leaves nothing behind.
     """
     for name in ("upper", "work", "root"):
         (node / name).mkdir(parents=True, exist_ok=True)
-    return run(("unshare", "--mount", "--pid", "--fork", "--kill-child", "--propagation", "private", "--", "sh", "-c",
-                _IN_OVERLAY, "sh", ":".join(layers), str(node / "upper"), str(node / "work"), str(node / "root"),
-                *argv), what=what, timeout=timeout, stdin=stdin)
+    places = (":".join(layers), str(node / "upper"), str(node / "work"), str(node / "root"))
+    return run(("unshare", "--mount", "--pid", "--fork", "--kill-child", "--propagation", "private", "--",
+                "sh", "-c", _IN_OVERLAY, "sh", *places, *argv), what=what, timeout=timeout, stdin=stdin)
 
 
 def _base(release: str, packages: Sequence[str]) -> Path:
@@ -85,8 +85,9 @@ def _base(release: str, packages: Sequence[str]) -> Path:
         if draft is not None:
             require_programs("mmdebstrap")
             options = (f"--aptopt={option}" for option in found.options)
+            mask = f'systemctl --root="$1" --quiet mask {" ".join(_MASKED)}'
             run(("mmdebstrap", "--quiet", "--variant=minbase", f"--include={include}", *options,
-                 f"--customize-hook=systemctl --root=\"$1\" --quiet mask {' '.join(_MASKED)}", release, str(draft), "-"),
+                 f"--customize-hook={mask}", release, str(draft), "-"),
                 what=f"build the root file system of {release}", timeout=_BUILD_SEC, stdin=found.text)
     return place
 
@@ -107,7 +108,7 @@ def _with_deb(base: Path, deb: Path) -> Path:
 
 @contextmanager
 def _maker_of(place: Path) -> Iterator[Path | None]:
-    """Yield a path to build at when ``place`` is missing, and rename it afterwards; None when nothing is to do."""
+    """Yield where to build what is missing at ``place``, and rename it afterwards; None when it is there."""
     if place.is_dir():
         yield None
         return

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""The process behind each node: boots it, and boots it again when it resets itself (``python3 -m synod.lab.runner``).
+"""The process behind each node (``python3 -m synod.lab.runner``): boots it, and again when it resets itself.
 
 A reset is any end but an orderly poweroff: reboot(2), a fuse that blows, a crash of PID 1. The runner ends
 with the node or with the lab, whichever is first, and is itself in the node's control group, so that it
@@ -30,8 +30,8 @@ def main(arguments: list[str]) -> int:
         if node not in (lab := state.load(name)).nodes:
             return 0
         with (machine.disk(lab, node) / "console.log").open("ab") as log:
-            status = subprocess.run(machine.boot_command(lab, node), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                    check=False).returncode
+            status = subprocess.run(machine.boot_command(lab, node), stdin=subprocess.DEVNULL, stdout=log,
+                                    stderr=log, check=False).returncode
             log.write(f"[lab] {node} ended with status {status}\n".encode())
         cgroup.destroy(f"{machine.group(name, node)}/machine")
         resets = [then for then in resets if then > time.monotonic() - RESETS_SEC]

@@ -48,7 +48,7 @@ def load(release: str) -> Sources:
 
 
 def parse(text: str, *, is_deb822: bool) -> list[dict[str, str]]:
-    """Return the stanzas of a sources file, those of one-line entries made up; disabled ones are left out."""
+    """Return the enabled stanzas of a sources file; a one-line entry becomes a stanza of its own."""
     lines = [line for line in text.splitlines() if not line.lstrip().startswith("#")]
     if not is_deb822:
         return [_from_line(entry) for line in lines if (entry := _LINE.fullmatch(line.strip()))]
@@ -86,5 +86,6 @@ def derive(stanzas: list[dict[str, str]], host: str, release: str) -> str:
 
 def _from_line(entry: re.Match[str]) -> dict[str, str]:
     options = dict(option.partition("=")[::2] for option in (entry["options"] or "").split())
-    fields = {"Types": "deb", "URIs": entry["uri"], "Suites": entry["suite"], "Components": entry["components"]}
+    fields = {"Types": "deb", "URIs": entry["uri"], "Suites": entry["suite"],
+              "Components": entry["components"]}
     return {**fields, "Signed-By": options["signed-by"]} if "signed-by" in options else fields

@@ -66,7 +66,7 @@ def namespace_file(lab: str, port: str) -> str:
 def check_name(name: str) -> str:
     """Return the lab's name; it becomes part of names of namespaces, groups and directories."""
     if _NAME.fullmatch(name) is None:
-        raise UsageError(f"'{name}' cannot name a lab: use at most 16 lower-case letters and digits, a letter first")
+        raise UsageError(f"'{name}' cannot name a lab; use at most 16 lower-case letters and digits")
     return name
 
 
@@ -76,10 +76,10 @@ def load(name: str) -> LabState:
         fields = json.loads(_path(name).read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise NoSuchObjectError(f"there is no lab '{name}'; try: synodctl lab list") from error
-    owner = fields.pop("owner")
+    owner = Identity(**owner) if (owner := fields.pop("owner")) else None
     cuts = tuple((source, target) for source, target in fields.pop("cuts"))
     layers, nodes = tuple(fields.pop("layers")), tuple(fields.pop("nodes"))
-    return LabState(**fields, layers=layers, nodes=nodes, cuts=cuts, owner=Identity(**owner) if owner else None)
+    return LabState(**fields, layers=layers, nodes=nodes, cuts=cuts, owner=owner)
 
 
 def create(state: LabState) -> None:
