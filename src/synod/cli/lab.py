@@ -21,7 +21,7 @@ _name = click.option("--name", default="synod", envvar="SYNOD_LAB", show_default
 def lab() -> None:
     """Throw-away clusters of real systemd nodes on this machine.
 
-    The nodes node1 to nodeN are containers with a network of their own; `outside` is a client on that network.
+    The nodes node1 to nodeN are containers with a network of their own; `outside` is a client on it.
     Nothing on this machine is changed for good: `down` removes it all, also after a crash.
     """
 
@@ -32,7 +32,7 @@ def lab() -> None:
               help="How many nodes to make.")
 @click.option("--release", type=click.Choice(sources.RELEASES), default="bookworm",
               show_default=True, help="Debian release of the nodes.")
-@click.option("--package", "packages", multiple=True, help="Debian package to have in the nodes; repeatable.")
+@click.option("--package", "packages", multiple=True, help="Debian package for the nodes; repeatable.")
 @click.option("--deb", type=click.Path(path_type=Path), default=None,
               help="Package file of Synod to install; by default the newest build/synod_*.deb here, if any.")
 @click.option("--on-reset", type=click.Choice(("stay", "boot")), default="stay",

@@ -156,6 +156,8 @@ class Lab:
 
     def boot(self, node: str, *, wait: bool = True) -> None:
         """Switch the node on, unless it is on already; with ``wait``, wait until it has booted."""
+        # A node that has just reset itself still has a runner, which ends or boots it again.
+        wait_until(lambda: self.is_on(node) or not self._is_powered(node), timeout=_RUNNER_SEC)
         if not self._is_powered(node):
             network.plug(self.state, node)
             self._switch_on(node)
