@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Errors, split by whose fault it is and by what is known about the outcome.
 
-A *definite* error means that the operation did not and will not happen. An *indefinite* one means that it may have
-happened or may happen later; it is reported as unknown, never as failed.
+A *definite* error means that the operation did not and will not happen. An *indefinite* one means that it
+may have happened or may happen later; it is reported as unknown, never as failed.
 """
 
 from typing import ClassVar

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Names and numbers that identify things, validated once where they enter the program.
+r"""Names and numbers that identify things, validated once where they enter the program.
 
-Unit names follow systemd.unit(5): at most 255 characters of letters, digits and ``:-_.\\@`` with a type suffix.
-Node names follow hostname(7): one label of at most 63 characters.
+Unit names follow systemd.unit(5): at most 255 characters of letters, digits and ``:-_.\@`` with a type
+suffix. Node names follow hostname(7): one label of at most 63 characters.
 """
 
 import re
@@ -23,8 +23,7 @@ Index = NewType("Index", int)
 Epoch = NewType("Epoch", int)
 """Fencing token of a grant: the log index that made it, so that it only grows."""
 
-UNIT_TYPES: Final = ("service", "socket", "target", "mount", "automount", "swap", "timer", "path", "slice", "scope",
-                     "device")
+UNIT_TYPES: Final = tuple(["service", "socket", "target", "mount", "automount", "swap", "timer", "path", "slice", "scope", "device"])
 UNIT_NAME_LENGTH_MAX: Final = 255
 
 _UNIT = re.compile(r"[A-Za-z0-9:_.\\@-]+\.(?:" + "|".join(UNIT_TYPES) + ")")

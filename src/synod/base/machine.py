@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The one shape of every core: events and the time go in, effects come out.
 
-A core performs no I/O, reads no clock, draws no entropy and writes no log. Hence the agent and the simulator can
-drive the same code, and one seed reproduces a run.
+A core performs no I/O, reads no clock, draws no entropy and writes no log. Hence the agent and the simulator
+can drive the same code, and one seed reproduces a run.
 """
 
 from typing import Protocol, TypeVar
@@ -16,8 +16,8 @@ EffectT_co = TypeVar("EffectT_co", covariant=True)
 class Machine(Protocol[EventT_contra, EffectT_co]):
     """A state machine without I/O.
 
-    Effects are carried out in the order in which they are returned. An effect whose outcome matters is answered by
-    an event of its own.
+    Effects are carried out in the order in which they are returned. An effect whose outcome matters is
+    answered by an event of its own.
     """
 
     @property

@@ -10,16 +10,19 @@ Usec = NewType("Usec", int)
 USEC_PER_MSEC: Final = 1_000
 USEC_PER_SEC: Final = 1_000_000
 
-# systemd.time(7), section "Parsing time spans"; months and years as systemd rounds them.
+# systemd.time(7), section "Parsing time spans"; without months and years, which no setting of ours needs.
+_MINUTE: Final = 60 * USEC_PER_SEC
+_HOUR: Final = 60 * _MINUTE
+_DAY: Final = 24 * _HOUR
 _UNITS: Final[dict[str, int]] = {
-    "usec": 1, "us": 1, "µs": 1,
-    "msec": USEC_PER_MSEC, "ms": USEC_PER_MSEC,
-    "": USEC_PER_SEC, "seconds": USEC_PER_SEC, "second": USEC_PER_SEC, "sec": USEC_PER_SEC, "s": USEC_PER_SEC,
-    "minutes": 60 * USEC_PER_SEC, "minute": 60 * USEC_PER_SEC, "min": 60 * USEC_PER_SEC, "m": 60 * USEC_PER_SEC,
-    "hours": 3600 * USEC_PER_SEC, "hour": 3600 * USEC_PER_SEC, "hr": 3600 * USEC_PER_SEC, "h": 3600 * USEC_PER_SEC,
-    "days": 86400 * USEC_PER_SEC, "day": 86400 * USEC_PER_SEC, "d": 86400 * USEC_PER_SEC,
-    "weeks": 7 * 86400 * USEC_PER_SEC, "week": 7 * 86400 * USEC_PER_SEC, "w": 7 * 86400 * USEC_PER_SEC,
-}  # fmt: skip
+    **dict.fromkeys(("usec", "us", "µs"), 1),
+    **dict.fromkeys(("msec", "ms"), USEC_PER_MSEC),
+    **dict.fromkeys(("", "seconds", "second", "sec", "s"), USEC_PER_SEC),
+    **dict.fromkeys(("minutes", "minute", "min", "m"), _MINUTE),
+    **dict.fromkeys(("hours", "hour", "hr", "h"), _HOUR),
+    **dict.fromkeys(("days", "day", "d"), _DAY),
+    **dict.fromkeys(("weeks", "week", "w"), 7 * _DAY),
+}
 _PART = re.compile(r"\s*(\d+)(?:\.(\d{1,6}))?\s*([a-zµ]*)")
 _LENGTH_MAX: Final = 100
 

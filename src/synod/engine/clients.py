@@ -1,0 +1,225 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Local clients that wait: gates, awaits, and synodctl start or stop with --wait.
+
+A gate's or an await's call is a wish to start (safety rule 6.1); its answer is the verdict on that wish.
+While it waits, the client is told what for.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from synod.base.exits import ExitStatus
+from synod.base.ids import UnitName
+from synod.base.messages import MessageId
+from synod.base.usec import USEC_PER_SEC, Usec
+from synod.engine.desk import Desk
+from synod.engine.effects import Reply, ShowStatus
+from synod.engine.keeper import PRIORITY_WARNING, Keeper
+from synod.engine.mirrors import Mirrors
+from synod.engine.proposals import Proposals
+from synod.engine.readiness import Readiness
+from synod.engine.requests import Place, StartUnits, StopUnits, Want
+from synod.engine.verdict import Judge, Prospect, Verdict
+from synod.model.command import Desired, Wish
+from synod.model.spec import DEPENDENCY_TIMEOUT_DEFAULT
+from synod.model.state import Change
+
+PRIORITY_INFO: Final = 6
+STOP_PATIENCE_USEC: Final = Usec(90 * USEC_PER_SEC)
+
+
+@dataclass(slots=True)
+class _Waiting:
+    client: int
+    request: Place | Want | StartUnits | StopUnits
+    deadline: Usec
+    is_committed: bool = False
+    """Whether the wish is in the log: before that, an old failure is no verdict."""
+    shown: str = ""
+
+    @property
+    def unit(self) -> UnitName:
+        return self.request.unit
+
+
+class Clients:
+    """Who waits for a start or a stop, and what they are told."""
+
+    def __init__(
+        self,
+        desk: Desk,
+        readiness: Readiness,
+        judge: Judge,
+        keeper: Keeper,
+        mirrors: Mirrors,
+        proposals: Proposals,
+    ) -> None:
+        self._desk = desk
+        self._readiness = readiness
+        self._judge = judge
+        self._keeper = keeper
+        self._mirrors = mirrors
+        self._proposals = proposals
+        self._waiting: dict[int, _Waiting] = {}
+
+    @property
+    def deadline(self) -> Usec | None:
+        """When the first of them has waited long enough."""
+        return min((one.deadline for one in self._waiting.values()), default=None)
+
+    def ask(self, client: int, request: Place | Want | StartUnits | StopUnits) -> None:
+        """Take a request that may have to wait."""
+        if self._desk.is_booting and isinstance(request, Place | Want):
+            return self._ask_at_boot(client, request)
+        spec = self._desk.spec(request.unit)
+        patience = spec.dependency_timeout_usec if spec is not None else DEPENDENCY_TIMEOUT_DEFAULT
+        one = _Waiting(client, request, Usec(self._desk.now + patience))
+        self._waiting[client] = one
+        if isinstance(request, Want):
+            self._mirrors.awaited[request.unit] = self._mirrors.awaited.get(request.unit, 0) + 1
+            self._desk.touch([request.unit])
+        return self._wish(one)
+
+    def _ask_at_boot(self, client: int, request: Place | Want) -> None:
+        """Answer at once: the unit is skipped, and started later when the log wants it (safety rule 4.3)."""
+        if isinstance(request, Place):
+            self._keeper.wanted_at_boot(request.unit)
+            wish = Wish(unit=request.unit, desired=Desired.STARTED, node=self._desk.me, only_if_absent=True)
+            spec = self._desk.spec(request.unit)
+            if spec is not None and spec.is_exclusive:
+                self._proposals.put(wish, lambda _: None, patience=Usec(600 * USEC_PER_SEC))
+        self._reply(client, 0, "started by the cluster when its log is there")
+
+    # The wish
+
+    def _wish(self, one: _Waiting) -> None:
+        request = one.request
+        if isinstance(request, StopUnits):
+            return self._propose(one, [request.unit], Desired.STOPPED)
+        spec = self._desk.spec(request.unit)
+        if isinstance(request, Place) and spec is not None and not spec.is_exclusive:
+            if spec.nodes and self._desk.me not in spec.nodes:
+                return self._end(
+                    one, 1, f"{request.unit} may not run here: not in Nodes={' '.join(spec.nodes)}"
+                )
+            return self._propose(
+                one, [name for name in spec.pulled_in if self._is_idle(name)], Desired.STARTED
+            )
+        return self._propose(one, [request.unit] if self._is_idle(request.unit) else [], Desired.STARTED)
+
+    def _is_idle(self, unit: UnitName) -> bool:
+        """Whether saying "start" would change anything."""
+        rows = self._desk.state.rows
+        if unit not in rows or rows[unit].spec is None:
+            return True
+        for name in self._desk.state.pulled_in(unit):
+            row = rows[name]
+            is_idle = (
+                not row.is_wanted
+                if row.spec is None or row.spec.is_exclusive
+                else not self._readiness.is_up(name)
+            )
+            if is_idle:
+                return True
+        return False
+
+    def _propose(self, one: _Waiting, units: list[UnitName], desired: Desired) -> None:
+        if not units:
+            one.is_committed = True
+            return
+        left = dict.fromkeys(units)
+        for unit in units:
+
+            def settled(change: Change | None, unit: UnitName = unit) -> None:
+                left.pop(unit, None)
+                if change is None or one.client not in self._waiting:
+                    return
+                if change.refusal:
+                    self._end(one, ExitStatus.FAILURE, change.refusal)
+                    return
+                one.is_committed = not left
+                if (
+                    isinstance(one.request, StartUnits | StopUnits)
+                    and not one.request.is_waiting
+                    and not left
+                ):
+                    self._end(one, 0, "")
+
+            wish = Wish(unit=unit, desired=desired, node=self._desk.me)
+            self._proposals.put(wish, settled, patience=Usec(one.deadline - self._desk.now))
+
+    # The verdict
+
+    def look(self) -> None:
+        """Answer whoever can be answered; tell the others what they wait for."""
+        for one in list(self._waiting.values()):
+            if one.is_committed and self._desk.is_settled:
+                self._look_at(one)
+            else:
+                self._show(one, "waiting for the cluster's log to accept the wish")
+
+    def _look_at(self, one: _Waiting) -> None:
+        match one.request:
+            case StopUnits():
+                if not self._desk.row(one.unit).grants and not self._readiness.is_up(one.unit):
+                    self._end(one, 0, "")
+                return
+            case Place() if self._keeper.is_open(one.unit):
+                self._end(one, 0, "")
+                return
+            case Want() if self._mirrors.has_file(one.unit):
+                self._end(one, 0, "")
+                return
+            case _:
+                self._pronounce(one, self._judge.verdict(one.unit))
+
+    def _pronounce(self, one: _Waiting, verdict: Verdict) -> None:
+        if verdict.prospect is Prospect.HOPELESS:
+            self._end(one, ExitStatus.FAILURE, verdict.text)
+        elif verdict.prospect is Prospect.WAITING:
+            self._show(one, verdict.text)
+        elif isinstance(one.request, Place):
+            spec = self._desk.spec(one.unit)
+            if (spec is not None and spec.is_exclusive) and not self._readiness.exported(one.unit):
+                where = ", ".join(self._readiness.holders(one.unit))
+                text = f"{one.unit} runs on {where}, not here"
+                self._desk.report(MessageId.UNIT_RUNS_ELSEWHERE, PRIORITY_INFO, text, one.unit)
+                self._end(one, 0, text)
+        elif isinstance(one.request, StartUnits):
+            self._end(one, 0, "")
+
+    def _show(self, one: _Waiting, text: str) -> None:
+        if one.shown != text:
+            one.shown = text
+            self._desk.put(ShowStatus(client=one.client, text=text))
+
+    def tick(self) -> None:
+        """Give up on whoever has waited long enough."""
+        for one in list(self._waiting.values()):
+            if one.deadline <= self._desk.now:
+                self._end(
+                    one, ExitStatus.TIMEOUT, f"gave up waiting: {one.shown or 'no answer from the cluster'}"
+                )
+
+    def gone(self, client: int) -> bool:
+        """Forget a client that hung up; its wish stays. Return whether it was waiting."""
+        one = self._waiting.get(client)
+        if one is not None:
+            self._forget(one)
+        return one is not None
+
+    def _end(self, one: _Waiting, status: int, text: str) -> None:
+        self._forget(one)
+        if status and isinstance(one.request, Place | Want):
+            self._desk.report(MessageId.UNIT_REFUSED, PRIORITY_WARNING, text, one.unit)
+        self._reply(one.client, status, text)
+
+    def _forget(self, one: _Waiting) -> None:
+        if self._waiting.pop(one.client, None) is not None and isinstance(one.request, Want):
+            self._mirrors.awaited[one.unit] -= 1
+            if not self._mirrors.awaited[one.unit]:
+                del self._mirrors.awaited[one.unit]
+            self._desk.touch([one.unit])
+
+    def _reply(self, client: int, status: int, text: str) -> None:
+        self._desk.put(Reply(client=client, status=status, text=text))

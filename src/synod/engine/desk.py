@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What the parts of a node share: who it is, what it knows, and the effects that pile up during one step."""
+
+from collections.abc import Iterable
+from typing import Final
+
+from synod.base.ids import Epoch, NodeName, UnitName
+from synod.base.messages import MessageId
+from synod.base.usec import Usec
+from synod.engine.effects import Effect, Report, RunJob, Send
+from synod.engine.messages import Barrier, BarrierDone, Direct, Order, OrderDone, Relay
+from synod.model.command import NodeState
+from synod.model.rows import Grant, Row
+from synod.model.spec import UnitSpec
+from synod.model.state import ClusterState
+from synod.model.unit import LocalUnit
+
+EPOCH_NONE: Final = Epoch(0)
+"""Epoch of a unit that needs no grant (Instances=all)."""
+
+
+class Desk:
+    """The facts of one node, and the tray for its effects."""
+
+    def __init__(self, *, me: NodeName, boot: str, agent: int, is_booting: bool) -> None:
+        self.me: Final = me
+        self.boot: Final = boot
+        self.agent: Final = agent
+        self.state = ClusterState()
+        self.local: dict[UnitName, LocalUnit] = {}
+        self.specs: dict[UnitName, UnitSpec] = {}
+        """This node's own annotations, adopted or not."""
+        self.connected: dict[NodeName, None] = {}
+        self.is_booting = is_booting
+        self.is_stopping = False
+        self.is_registered = False
+        """Whether the log has this agent's own entry: from then on the state is not a replay of the past."""
+        self.is_fresh = False
+        """Whether this agent is the first of its boot, or of its membership."""
+        self.is_leaving = False
+        """``synodctl leave`` was said: nothing is started here any more."""
+        self.now = Usec(0)
+        self.dirty: dict[UnitName, None] = {}
+        self._tray: list[Effect] = []
+        self._jobs = 0
+
+    # Effects
+
+    def put(self, effect: Effect) -> None:
+        """Add an effect of this step."""
+        self._tray.append(effect)
+
+    def take(self) -> tuple[Effect, ...]:
+        """Empty the tray."""
+        effects, self._tray = tuple(self._tray), []
+        return effects
+
+    def run(self, verb: str, unit: UnitName) -> int:
+        """Ask for a job and return its number."""
+        self._jobs += 1
+        self.put(RunJob(job=self._jobs, verb=verb, unit=unit))
+        return self._jobs
+
+    def report(self, message_id: MessageId, priority: int, text: str, unit: UnitName | None = None) -> None:
+        """Write a journal record."""
+        self.put(Report(message_id=message_id, priority=priority, text=text, unit=unit))
+
+    def send(self, peer: NodeName, message: Direct) -> None:
+        """Send directly, or through another node when there is no stream but the message must arrive."""
+        if peer in self.connected or not isinstance(message, Barrier | BarrierDone | Order | OrderDone):
+            self.put(Send(peer=peer, message=message))
+            return
+        for helper in sorted(self.connected):
+            self.put(Send(peer=helper, message=Relay(source=self.me, target=peer, message=message)))
+
+    # Facts
+
+    def touch(self, units: Iterable[UnitName]) -> None:
+        """Note units that have to be looked at before this step ends."""
+        for unit in units:
+            self.dirty[unit] = None
+
+    @property
+    def is_member(self) -> bool:
+        """Whether the log says that this node belongs to the cluster."""
+        return self.me in self.state.nodes
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the state is of today and knows this incarnation, so that this node's grants count."""
+        row = self.state.nodes.get(self.me)
+        return (
+            self.is_registered
+            and row is not None
+            and row.boot == self.boot
+            and row.state in (NodeState.ONLINE, NodeState.LEAVING)
+        )
+
+    def row(self, unit: UnitName) -> Row:
+        """Return the unit's row, or an empty one."""
+        return self.state.rows.get(unit) or Row(unit=unit)
+
+    def spec(self, unit: UnitName) -> UnitSpec | None:
+        """Return the annotation that counts: the adopted one, else this node's own."""
+        return self.row(unit).spec or self.specs.get(unit)
+
+    def grant(self, unit: UnitName) -> Grant | None:
+        """Return this node's grant of its present incarnation."""
+        return self.row(unit).grant_on(self.me) if self.is_settled else None
+
+    def seen(self, unit: UnitName) -> LocalUnit:
+        """Return the unit as PID 1 last reported it."""
+        return self.local.get(unit) or LocalUnit(unit=unit)

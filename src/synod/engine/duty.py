@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What the leader owes the cluster: plans, the voters, and the word on who is lost.
+
+Everything it decides goes through the log; a leader that is none any more can at worst propose a plan that
+is void.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+from synod.base.ids import NodeName, UnitName
+from synod.base.usec import USEC_PER_MSEC, USEC_PER_SEC, Usec
+from synod.engine.desk import Desk
+from synod.engine.proposals import Proposals
+from synod.ledger.membership import Operation
+from synod.model.command import NodeState, RoleWish, SetNode
+from synod.model.state import Change
+from synod.planner.plan import plan
+
+LOST_USEC: Final = Usec(3 * USEC_PER_SEC)
+"""Silence of a node's streams after which it is lost: longer than an agent's restart, shorter than patience.
+"""
+CHECK_USEC: Final = Usec(250 * USEC_PER_MSEC)
+"""Between two looks at members and silences; nothing urgent waits for it."""
+VOTERS_AUTOMATIC_MAX: Final = 5
+"""Voters that a cluster gives itself: two losses are survived, and commits stay fast."""
+CATCH_UP_ENTRIES: Final = 64
+"""How far a learner may lag behind when it is promoted (dissertation, section 4.2.1)."""
+
+ChangeMembers = Callable[[Operation, NodeName], None]
+
+
+class Duty:
+    """Work of a node while it leads."""
+
+    def __init__(self, desk: Desk, proposals: Proposals, change: ChangeMembers) -> None:
+        self._desk = desk
+        self._proposals = proposals
+        self._change = change
+        self.is_leading = False
+        self._unplanned: dict[UnitName, None] = {}
+        self._is_planning = False
+        self._check_at: Usec | None = None
+        self._silent_since: dict[NodeName, Usec] = {}
+        self._telling: dict[NodeName, None] = {}
+
+    @property
+    def deadline(self) -> Usec | None:
+        """When to look again."""
+        return self._check_at if self.is_leading else None
+
+    def lead(self, *, is_leading: bool) -> None:
+        """Take office or leave it; everything is planned anew by a new leader."""
+        if is_leading and not self.is_leading:
+            self._silent_since = {}
+            self._unplanned = dict.fromkeys(self._desk.state.rows)
+            self._check_at = self._desk.now
+        self.is_leading = is_leading
+
+    def note(self, change: Change) -> None:
+        """Note what an applied entry touched."""
+        if not self.is_leading:
+            return
+        self._unplanned |= dict.fromkeys(self._desk.state.rows if change.nodes else change.units)
+
+    def plan(self) -> None:
+        """Propose what follows from the state; one plan at a time."""
+        if not self.is_leading or self._is_planning or not self._unplanned:
+            return
+        units, self._unplanned = self._unplanned, {}
+        draft = plan(self._desk.state, self._widen(units))
+        if draft is None:
+            return
+        self._is_planning = True
+
+        def settled(change: Change | None) -> None:
+            self._is_planning = False
+            if change is None or change.refusal:
+                self._unplanned |= units
+
+        self._proposals.put(draft, settled, patience=Usec(2 * USEC_PER_SEC))
+
+    def _widen(self, units: dict[UnitName, None]) -> list[UnitName]:
+        """Add the units whose placement hangs on the given ones."""
+        found = dict(units)
+        for name, row in self._desk.state.rows.items():
+            if row.is_wanted and row.spec is not None and not row.grants:
+                partners = (*row.spec.colocate_with, *row.spec.separate_from)
+                if any(partner in units for partner in partners):
+                    found[name] = None
+        return list(found)
+
+    def tick(
+        self, voters: tuple[NodeName, ...], learners: tuple[NodeName, ...], lag: Callable[[NodeName], int]
+    ) -> None:
+        """Look at members and silences when it is time."""
+        if not self.is_leading or self._check_at is None or self._check_at > self._desk.now:
+            return
+        self._check_at = Usec(self._desk.now + CHECK_USEC)
+        self._watch_silences()
+        self._match_members(voters, learners, lag)
+
+    def _watch_silences(self) -> None:
+        for name, node in self._desk.state.nodes.items():
+            is_heard = name == self._desk.me or name in self._desk.connected
+            if is_heard:
+                self._silent_since.pop(name, None)
+                if node.state is NodeState.LOST:
+                    self._tell(name, NodeState.ONLINE)
+                continue
+            since = self._silent_since.setdefault(name, self._desk.now)
+            if since + LOST_USEC <= self._desk.now and node.state is NodeState.ONLINE:
+                self._tell(name, NodeState.LOST)
+
+    def _tell(self, node: NodeName, state: NodeState) -> None:
+        if node in self._telling:
+            return
+        self._telling[node] = None
+        self._proposals.put(SetNode(node=node, state=state), lambda _: self._telling.pop(node, None))
+
+    def _match_members(
+        self, voters: tuple[NodeName, ...], learners: tuple[NodeName, ...], lag: Callable[[NodeName], int]
+    ) -> None:
+        """Bring the log's members in line with the cluster's nodes, one server at a time."""
+        nodes = self._desk.state.nodes
+        for name in (*voters, *learners):
+            if name not in nodes or (
+                nodes[name].state is NodeState.LEFT and name not in self._desk.connected
+            ):
+                return self._change(Operation.REMOVE, name)
+        for name, node in nodes.items():
+            if name not in voters and name not in learners and node.state is not NodeState.LEFT:
+                return self._change(Operation.ADD_LEARNER, name)
+        wanted = self._electorate(voters)
+        for name in wanted:
+            if name in learners and lag(name) <= CATCH_UP_ENTRIES and nodes[name].state is NodeState.ONLINE:
+                return self._change(Operation.PROMOTE, name)
+        for name in voters:
+            if name not in wanted and len(voters) > len(wanted):
+                return self._change(Operation.DEMOTE, name)
+        return None
+
+    def _electorate(self, voters: tuple[NodeName, ...]) -> list[NodeName]:
+        """Choose who should vote: an odd number, present voters first, so that nothing changes without need.
+
+        Two nodes have one voter: with two, the loss of either would stop both (safety rule 7.4).
+        """
+        nodes = {
+            name: node
+            for name, node in self._desk.state.nodes.items()
+            if node.role is not RoleWish.SATELLITE and node.state is not NodeState.LEFT
+        }
+        firm = [name for name, node in nodes.items() if node.role in (RoleWish.VOTER, RoleWish.WITNESS)]
+        ranked = sorted(nodes, key=lambda name: (name not in firm, name not in voters, name))
+        count = min(len(nodes), max(VOTERS_AUTOMATIC_MAX, len(firm)))
+        return ranked[: count if count % 2 else count - 1]

@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Everything that can happen to a node."""
+
+from dataclasses import dataclass
+
+from synod.base.ids import NodeName
+from synod.engine.messages import Direct, Relay
+from synod.engine.requests import Request
+from synod.ledger.messages import Message
+from synod.model.spec import UnitSpec
+from synod.model.unit import LocalUnit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tick:
+    """The deadline came."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Received:
+    """A message from an authenticated peer."""
+
+    peer: NodeName
+    message: Message | Direct | Relay
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeerConnected:
+    """A stream to the peer is up; messages reach it from now on."""
+
+    peer: NodeName
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeerLost:
+    """The stream to the peer was reset, or its heartbeats stopped."""
+
+    peer: NodeName
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Persisted:
+    """A Persist effect is durable."""
+
+    seq: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PersistFailed:
+    """A Persist effect could not be made durable; the text says why."""
+
+    seq: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnitSeen:
+    """A watched unit changed, or was read for the first time."""
+
+    unit: LocalUnit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobDone:
+    """A job that the node asked for ended, with the unit as it is afterwards.
+
+    ``result`` is a job result of systemd, or ``error`` with the reason in ``text`` when there was no job, or
+    ``unknown`` when the answer was lost.
+    """
+
+    job: int
+    result: str
+    unit: LocalUnit
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpecsLoaded:
+    """The effective annotations of this node's units, after start and after every daemon-reload."""
+
+    specs: tuple[UnitSpec, ...]
+    units: tuple[LocalUnit, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BootOver:
+    """The boot transaction is over: default.target has no job any more."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShutdownBegun:
+    """This machine is about to power off or reboot."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """A local client asks; it is answered by exactly one Reply with its number."""
+
+    client: int
+    request: Request
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientGone:
+    """The client hung up before it was answered."""
+
+    client: int
+
+
+Event = (
+    Tick
+    | Received
+    | PeerConnected
+    | PeerLost
+    | Persisted
+    | PersistFailed
+    | UnitSeen
+    | JobDone
+    | SpecsLoaded
+    | BootOver
+    | ShutdownBegun
+    | Asked
+    | ClientGone
+)

@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Farewells: a node that shuts down, an agent that stops while units run, a node that leaves for good.
+
+Each commits what it is about to do before it does it (safety rules 4.1 and 4.2), and none waits for ever:
+without a quorum a shutdown goes on by itself, barriers direct.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+from synod.base.exits import ExitStatus
+from synod.base.usec import USEC_PER_SEC, Usec
+from synod.engine.desk import Desk
+from synod.engine.effects import Left, Reply
+from synod.engine.proposals import Proposals
+from synod.model.command import NodeState, SetNode
+from synod.model.state import Change
+
+QUORUM_USEC: Final = Usec(2 * USEC_PER_SEC)
+"""How long a shutdown or an agent's stop waits for its word to be committed."""
+LEAVE_USEC: Final = Usec(300 * USEC_PER_SEC)
+"""How long ``leave`` waits for the node's units to stop."""
+DRAIN_USEC: Final = Usec(120 * USEC_PER_SEC)
+"""How long a shutdown waits for them."""
+
+
+class Farewell:
+    """The three ways in which a node goes."""
+
+    def __init__(self, desk: Desk, proposals: Proposals, hand_over: Callable[[], None]) -> None:
+        self._desk = desk
+        self._proposals = proposals
+        self._hand_over = hand_over
+        self._draining: dict[int, Usec] = {}
+        self._leaving: dict[int, Usec] = {}
+        self._is_said = False
+
+    @property
+    def deadline(self) -> Usec | None:
+        """When the first of those who wait has waited long enough."""
+        return min([*self._draining.values(), *self._leaving.values()], default=None)
+
+    def shut_down(self, client: int) -> None:
+        """Stop this node's units in cluster order; answer when they are down."""
+        self.shutdown_begun()
+        self._draining[client] = Usec(self._desk.now + (DRAIN_USEC if self._holds_grants() else QUORUM_USEC))
+
+    def shutdown_begun(self) -> None:
+        """Note that the machine is about to go down."""
+        if self._desk.is_stopping:
+            return
+        self._desk.is_stopping = True
+        self._desk.touch(self._desk.specs)
+        if self._desk.is_member:
+            self._hand_over()
+            self._say(NodeState.LEAVING, lambda _: None)
+
+    def unmanage(self, client: int) -> None:
+        """Say that the agent stops while its units run on."""
+        if self._desk.is_stopping or not self._desk.is_settled:
+            self._reply(client, 0, "")
+            return
+        self._hand_over()
+
+        def settled(change: Change | None) -> None:
+            text = (
+                ""
+                if change is not None
+                else "the log did not accept it in time; peers will call this node lost"
+            )
+            self._reply(client, 0, text)
+
+        self._say(NodeState.UNMANAGED, settled)
+
+    def leave(self, client: int) -> None:
+        """Stop this node's units and leave the cluster for good."""
+        if not self._desk.is_member:
+            self._reply(client, ExitStatus.NOT_CONFIGURED, "this node is not a member of a cluster")
+            return
+        self._desk.is_leaving = True
+        self._desk.touch(self._desk.specs)
+        self._leaving[client] = Usec(self._desk.now + LEAVE_USEC)
+
+    def look(self) -> None:
+        """Go on where the units are down."""
+        if self._draining and not self._holds_grants() and self._is_known_to_go():
+            for client in self._draining:
+                self._reply(client, 0, "")
+            self._draining.clear()
+        if self._leaving and not self._holds_grants() and not self._is_said:
+            self._is_said = True
+            if len(self._desk.state.nodes) == 1:
+                self._part(None)
+            else:
+                self._hand_over()
+                self._say(NodeState.LEFT, self._part, patience=LEAVE_USEC)
+
+    def _part(self, change: Change | None) -> None:
+        is_gone = change is not None or len(self._desk.state.nodes) == 1
+        for client in self._leaving:
+            text = (
+                "" if is_gone else "the cluster's log did not accept it; the node may or may not have left"
+            )
+            self._reply(client, ExitStatus.SUCCESS if is_gone else ExitStatus.OUTCOME_UNKNOWN, text)
+        self._leaving.clear()
+        if is_gone:
+            self._desk.put(Left())
+        else:
+            self._is_said = self._desk.is_leaving = False
+
+    def tick(self) -> None:
+        """Give up on what took too long."""
+        for client, until in list(self._draining.items()):
+            if until <= self._desk.now:
+                del self._draining[client]
+                self._reply(client, 0, "going down without the cluster's word")
+        for client, until in list(self._leaving.items()):
+            if until <= self._desk.now:
+                del self._leaving[client]
+                self._desk.is_leaving = False
+                self._desk.touch(self._desk.specs)
+                self._reply(
+                    client, ExitStatus.TIMEOUT, "this node's units did not stop in time; it has not left"
+                )
+
+    def _holds_grants(self) -> bool:
+        return any(row.grant_on(self._desk.me) is not None for row in self._desk.state.rows.values())
+
+    def _is_known_to_go(self) -> bool:
+        row = self._desk.state.nodes.get(self._desk.me)
+        return row is None or row.state is NodeState.LEAVING
+
+    def _say(
+        self, state: NodeState, settled: Callable[[Change | None], None], *, patience: Usec = QUORUM_USEC
+    ) -> None:
+        desk = self._desk
+        self._proposals.put(SetNode(node=desk.me, state=state, boot=desk.boot), settled, patience=patience)
+
+    def _reply(self, client: int, status: int, text: str) -> None:
+        self._desk.put(Reply(client=client, status=status, text=text))

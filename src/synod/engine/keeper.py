@@ -1,0 +1,269 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The keeper of this node's units: what the log allows and wants against what PID 1 shows.
+
+Law 1: the gate of an exclusive unit is open only while this node holds its grant and the unit may start now.
+Law 2: a grant is given back only after its gate is closed and nothing of the unit runs (safety rule 2.2).
+Law 3: what a unit did by itself, or an administrator by a job, is never fought: it ends the grant, with the
+       reason.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from synod.base.ids import Epoch, UnitName
+from synod.base.messages import MessageId
+from synod.engine.barriers import Barriers
+from synod.engine.desk import EPOCH_NONE, Desk
+from synod.engine.effects import RemoveGrant, WriteGrant
+from synod.engine.proposals import Proposals
+from synod.engine.readiness import Readiness
+from synod.engine.verdict import Judge
+from synod.model.command import Desired, Ending, Release
+from synod.model.rows import Grant
+from synod.model.unit import LocalUnit, hold_of
+
+PRIORITY_WARNING: Final = 4
+PRIORITY_NOTICE: Final = 5
+_DOWN_JOBS: Final = ("stop", "restart", "try-restart")
+
+
+@dataclass(slots=True)
+class _Course:
+    """One unit's way through its present grant, or through its present wish when it needs none."""
+
+    epoch: Epoch
+    was_tried: bool = False
+    """Whether the gate was opened for it: from then on, being down means that it ended."""
+    job: int | None = None
+    """The start or stop job under way that the keeper asked for."""
+    is_released: bool = False
+    failure: str = ""
+
+
+class Keeper:
+    """Starts, stops, exports and gives back."""
+
+    def __init__(
+        self,
+        desk: Desk,
+        readiness: Readiness,
+        barriers: Barriers,
+        judge: Judge,
+        proposals: Proposals,
+        tried: dict[UnitName, Epoch],
+    ) -> None:
+        self._desk = desk
+        self._readiness = readiness
+        self._barriers = barriers
+        self._judge = judge
+        self._proposals = proposals
+        self._courses = {unit: _Course(epoch, was_tried=True) for unit, epoch in tried.items()}
+        self._open: dict[UnitName, Epoch] = dict(tried)
+        self._holds: dict[UnitName, int] = {}
+        self._wishes: dict[UnitName, int] = {}
+        """Revision of the last wish carried out, of units without grants."""
+        self._at_boot: dict[UnitName, None] = {}
+        self._rogues: dict[UnitName, None] = {}
+        self.only_here: dict[UnitName, int] = {}
+        """Stops that could not be committed in time, with the revision they were said against."""
+
+    def look(self, unit: UnitName) -> None:
+        """Bring one unit of this node nearer to what is wanted."""
+        spec = self._desk.spec(unit)
+        if spec is None or unit not in self._desk.specs:
+            self._close(unit)
+            return
+        if spec.is_exclusive:
+            self._look_exclusive(unit)
+        else:
+            self._look_everywhere(unit)
+        self._export(unit)
+
+    # Units that need a grant
+
+    def _look_exclusive(self, unit: UnitName) -> None:
+        grant, seen = self._desk.grant(unit), self._desk.seen(unit)
+        if grant is None:
+            self._close(unit)
+            self._courses.pop(unit, None)
+            self._watch_for_rogue(unit, seen)
+            return
+        self._rogues.pop(unit, None)
+        course = self._course(unit, grant.epoch)
+        if course.is_released:
+            return
+        if self._is_unwanted(unit, grant):
+            self._take_down(unit, course, seen)
+        elif not seen.is_gone:
+            self._set_gate(unit, grant, is_open=self._judge.may_start(unit))
+            course.was_tried = course.was_tried or seen.is_up or unit in self._open
+        elif course.job is None and (course.was_tried or course.failure):
+            self._ended(unit, course, seen)
+        elif self._judge.may_start(unit):
+            self._start(unit, grant, course)
+        else:
+            self._close(unit)
+
+    def _course(self, unit: UnitName, epoch: Epoch) -> _Course:
+        course = self._courses.get(unit)
+        if course is None or course.epoch != epoch:
+            course = self._courses[unit] = _Course(epoch)
+        return course
+
+    def _is_unwanted(self, unit: UnitName, grant: Grant) -> bool:
+        row = self._desk.row(unit)
+        is_going = self._desk.is_leaving or self._desk.is_stopping
+        return grant.is_revoked or row.desired is not Desired.STARTED or is_going
+
+    def _start(self, unit: UnitName, grant: Grant, course: _Course) -> None:
+        self._barriers.paused.pop(unit, None)
+        self._set_gate(unit, grant, is_open=True)
+        if unit in self.only_here:
+            return
+        course.was_tried = True
+        course.job = self._desk.run("start", unit)
+        self._desk.report(
+            MessageId.UNIT_STARTED, PRIORITY_NOTICE, f"Starting '{unit}', granted by the cluster.", unit
+        )
+
+    def _take_down(self, unit: UnitName, course: _Course, seen: LocalUnit) -> None:
+        self._close(unit)
+        if seen.is_gone:
+            if course.job is None:
+                self._release(unit, course, Ending.STOPPED, "stopped")
+        elif course.job is None and seen.job not in _DOWN_JOBS:
+            course.job = self._desk.run("stop", unit)
+
+    def _ended(self, unit: UnitName, course: _Course, seen: LocalUnit) -> None:
+        """Draw the conclusion from a unit that was tried and is down, though it is wanted."""
+        self._close(unit)
+        if unit in self.only_here:
+            return
+        if unit in self._barriers.paused:
+            course.was_tried = False
+            self._desk.touch([unit])
+        elif seen.active == "failed" or course.failure:
+            self._release(unit, course, Ending.FAILED, course.failure or f"result '{seen.result}'")
+        else:
+            self._release(
+                unit, course, Ending.FINISHED, "it is not running any more and nobody stopped it here"
+            )
+
+    def _release(self, unit: UnitName, course: _Course, ending: Ending, reason: str) -> None:
+        course.is_released = True
+        self._barriers.paused.pop(unit, None)
+        self._desk.report(
+            MessageId.UNIT_STOPPED, PRIORITY_NOTICE, f"'{unit}' is down ({ending}: {reason}).", unit
+        )
+        command = Release(unit=unit, node=self._desk.me, epoch=course.epoch, ending=ending, reason=reason)
+
+        def settled(change: object) -> None:
+            if change is None:
+                course.is_released = False
+                self._desk.touch([unit])
+
+        self._proposals.put(command, settled)
+
+    def _watch_for_rogue(self, unit: UnitName, seen: LocalUnit) -> None:
+        row = self._desk.row(unit)
+        if not seen.is_up or not self._desk.is_settled or not row.grants:
+            self._rogues.pop(unit, None)
+        elif unit not in self._rogues:
+            self._rogues[unit] = None
+            holders = ", ".join(sorted(grant.node for grant in row.grants.values()))
+            text = f"'{unit}' runs here without a grant, while {holders} holds it; stopping it."
+            self._desk.report(MessageId.ROGUE_COPY, PRIORITY_WARNING, text, unit)
+            self._desk.run("stop", unit)
+
+    # Units that run everywhere
+
+    def _look_everywhere(self, unit: UnitName) -> None:
+        row, seen = self._desk.row(unit), self._desk.seen(unit)
+        spec = self._desk.spec(unit)
+        is_eligible = spec is not None and (not spec.nodes or self._desk.me in spec.nodes)
+        may_start = is_eligible and self._desk.is_settled and self._judge.may_start(unit)
+        self._set_gate(unit, Grant(instance=0, node=self._desk.me, epoch=EPOCH_NONE), is_open=may_start)
+        if not self._desk.is_settled:
+            return
+        if unit in self._at_boot and may_start:
+            del self._at_boot[unit]
+            self._desk.run("start", unit)
+            return
+        is_paused = unit in self._barriers.paused
+        handled = self._wishes.setdefault(unit, 0 if self._desk.is_fresh else row.revision)
+        if row.revision <= handled and not is_paused:
+            return
+        if row.desired is Desired.STOPPED:
+            self._wishes[unit] = row.revision
+            self._barriers.paused.pop(unit, None)
+            if not seen.is_gone and seen.job not in _DOWN_JOBS:
+                self._desk.run("stop", unit)
+        elif may_start and seen.is_gone:
+            self._wishes[unit] = row.revision
+            self._barriers.paused.pop(unit, None)
+            self._desk.run("start", unit)
+        elif seen.is_up:
+            self._wishes[unit] = row.revision
+
+    # Gates and exports
+
+    def _set_gate(self, unit: UnitName, grant: Grant, *, is_open: bool) -> None:
+        if not is_open:
+            self._close(unit)
+        elif self._open.get(unit) != grant.epoch:
+            self._open[unit] = grant.epoch
+            self._desk.put(WriteGrant(unit=unit, instance=grant.instance, epoch=grant.epoch))
+
+    def _close(self, unit: UnitName) -> None:
+        if self._open.pop(unit, None) is not None:
+            self._desk.put(RemoveGrant(unit=unit))
+
+    def is_open(self, unit: UnitName) -> bool:
+        """Whether the gate of a unit is open."""
+        return unit in self._open
+
+    def _export(self, unit: UnitName) -> None:
+        desk, seen, hold = self._desk, self._desk.seen(unit), self._desk.seen(hold_of(unit))
+        spec = desk.spec(unit)
+        grant = desk.grant(unit)
+        is_ours = desk.is_settled and spec is not None and (grant is not None or not spec.is_exclusive)
+        is_held = hold.active == "active" and hold.job not in _DOWN_JOBS
+        if is_ours and seen.is_up and hold.active in ("inactive", "failed") and not hold.job:
+            if unit not in self._holds and not desk.is_stopping:
+                self._holds[unit] = desk.run("start", hold_of(unit))
+        elif is_held or not seen.is_up:
+            self._holds.pop(unit, None)
+        if is_held and seen.is_up:
+            self._barriers.lower(unit)
+        is_up = is_ours and is_held and seen.is_up and not self._barriers.is_raised(unit)
+        if is_up != self._readiness.exported(unit):
+            epoch = grant.epoch if grant is not None else EPOCH_NONE
+            is_stopping = self._barriers.is_raised(unit) or seen.job in _DOWN_JOBS
+            self._readiness.publish(unit, epoch, is_up=is_up, is_stopping=is_stopping)
+        if seen.is_gone:
+            self._barriers.lower(unit)
+
+    def wanted_at_boot(self, unit: UnitName) -> None:
+        """Remember that PID 1 wanted a unit before the cluster could answer."""
+        self._at_boot[unit] = None
+
+    def forgive(self, unit: UnitName) -> None:
+        """Forget a stop that somebody else's later word has overtaken."""
+        self.only_here.pop(unit, None)
+        course = self._courses.get(unit)
+        if course is not None:
+            course.was_tried = False
+        self._desk.touch([unit])
+
+    def job_done(self, job: int, result: str, text: str, unit: UnitName) -> None:
+        """Note that a job of the keeper ended."""
+        if self._holds.get(unit) == job:
+            del self._holds[unit]
+        course = self._courses.get(unit)
+        if course is None or course.job != job:
+            return
+        course.job = None
+        if result in ("failed", "timeout", "dependency", "error") and self._desk.seen(unit).is_gone:
+            course.failure = text or f"its start job ended with result '{result}'"
+            if self._desk.seen(unit).active == "failed":
+                course.failure = f"result '{self._desk.seen(unit).result}'"

@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What a node tells the log about itself: that it is there, its annotations, the state of its units.
+
+The first report of every agent is its registration. Until that entry is applied the state is a replay of the
+past, and nothing is done from it.
+"""
+
+from typing import Final
+
+from synod.base.ids import UnitName
+from synod.base.usec import USEC_PER_MSEC, USEC_PER_SEC, Usec
+from synod.engine.desk import Desk
+from synod.engine.proposals import Proposals
+from synod.model.command import NodeState, Observation, Observe, ReportSpecs, SetNode, SpecReport
+from synod.model.spec import digest
+from synod.model.state import Change
+
+OBSERVE_USEC: Final = Usec(100 * USEC_PER_MSEC)
+"""Observations of this long are committed together: nothing is decided from them."""
+FOR_EVER: Final = Usec(365 * 86400 * USEC_PER_SEC)
+"""A registration is repeated until there is a quorum."""
+
+
+class Reporter:
+    """Registration, annotations and observations of this node."""
+
+    def __init__(self, desk: Desk, proposals: Proposals) -> None:
+        self._desk = desk
+        self._proposals = proposals
+        self._is_registering = False
+        self._are_specs_loaded = False
+        self._is_reporting = False
+        self._observed: dict[UnitName, str] = {}
+        self._observe_at: Usec | None = None
+
+    @property
+    def deadline(self) -> Usec | None:
+        """When the next observations are due."""
+        return self._observe_at
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether this node may speak for its units: registered, and its units have been read."""
+        return self._desk.is_settled and self._are_specs_loaded
+
+    def specs_loaded(self) -> None:
+        """Note that the node's annotations were read."""
+        self._are_specs_loaded = True
+
+    def look(self) -> None:
+        """Report what the log does not know yet."""
+        desk = self._desk
+        row = desk.state.nodes.get(desk.me)
+        if row is None or desk.is_stopping or desk.is_leaving:
+            return
+        if not desk.is_registered:
+            self._register()
+        elif row.state is NodeState.LOST or row.boot != desk.boot:
+            desk.is_registered = False
+            self._register()
+        elif self._are_specs_loaded and desk.is_settled:
+            self._report_specs()
+
+    def _register(self) -> None:
+        if self._is_registering:
+            return
+        self._is_registering = True
+        desk = self._desk
+
+        def settled(change: Change | None) -> None:
+            self._is_registering = False
+            if change is not None and not change.refusal:
+                desk.is_registered = True
+                desk.touch([*desk.specs, *desk.state.rows])
+
+        before = desk.state.nodes[desk.me].boot
+        desk.is_fresh = desk.is_fresh or before != desk.boot
+        self._proposals.put(
+            SetNode(node=desk.me, state=NodeState.ONLINE, boot=desk.boot), settled, patience=FOR_EVER
+        )
+
+    def _report_specs(self) -> None:
+        if self._is_reporting:
+            return
+        desk = self._desk
+        known = {
+            unit: row.reports[desk.me] for unit, row in desk.state.rows.items() if desk.me in row.reports
+        }
+        changed = [unit for unit, spec in desk.specs.items() if known.get(unit) != digest(spec)]
+        gone = [unit for unit in known if unit not in desk.specs]
+        if not changed and not gone:
+            return
+        self._is_reporting = True
+
+        def settled(_: Change | None) -> None:
+            self._is_reporting = False
+
+        reports = tuple(
+            SpecReport(unit=unit, spec=desk.specs.get(unit)) for unit in sorted([*changed, *gone])
+        )
+        self._proposals.put(ReportSpecs(node=desk.me, reports=reports), settled)
+
+    def unit_seen(self, unit: UnitName, active: str) -> None:
+        """Take a unit's state for the next report."""
+        if unit in self._desk.specs and self._observed.get(unit) != active:
+            self._observed[unit] = active
+            if self._observe_at is None:
+                self._observe_at = Usec(self._desk.now + OBSERVE_USEC)
+
+    def tick(self) -> None:
+        """Commit the observations that are due."""
+        if self._observe_at is None or self._observe_at > self._desk.now:
+            return
+        if not self.is_complete:
+            self._observe_at = Usec(self._desk.now + OBSERVE_USEC)
+            return
+        self._observe_at = None
+        desk = self._desk
+        changed = tuple(
+            Observation(unit=unit, active=active)
+            for unit, active in self._observed.items()
+            if unit in desk.state.rows and desk.state.rows[unit].observed.get(desk.me) != active
+        )
+        if changed:
+            self._proposals.put(Observe(node=desk.me, observations=changed), lambda _: None)

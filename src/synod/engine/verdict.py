@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Verdicts: may a unit start now, and if not, what is it waiting for or why will it never.
+
+The same words answer a waiting gate, ``synodctl why`` and the status line of a waiter.
+"""
+
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from synod.base.ids import NodeName, UnitName
+from synod.engine.barriers import Barriers
+from synod.engine.desk import Desk
+from synod.engine.readiness import Readiness
+from synod.model.command import Desired, NodeState
+from synod.model.rows import Row
+from synod.planner.constraints import Placed, refusal, stands_in_the_way
+
+
+class Prospect(Enum):
+    """What a start of a unit has before it."""
+
+    UP = auto()
+    WAITING = auto()
+    HOPELESS = auto()
+    """It will not come up unless somebody changes something."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A prospect and the sentence that explains it."""
+
+    prospect: Prospect
+    text: str
+
+
+class Judge:
+    """Reads the state, the readiness and the barriers; changes nothing."""
+
+    def __init__(self, desk: Desk, readiness: Readiness, barriers: Barriers) -> None:
+        self._desk = desk
+        self._readiness = readiness
+        self._barriers = barriers
+
+    # May it start on this node, now?
+
+    def may_start(self, unit: UnitName) -> bool:
+        """Whether everything that the unit needs or comes after is settled."""
+        spec = self._desk.spec(unit)
+        if spec is None or self._desk.is_leaving or self._desk.is_stopping:
+            return False
+        providers = (*spec.requires, *spec.binds_to)
+        if any(not self._readiness.is_up(name) or self._barriers.is_raised(name) for name in providers):
+            return False
+        if any(self._barriers.is_served(name) for name in providers):
+            return False
+        return not self.pending(unit)
+
+    def pending(self, unit: UnitName) -> UnitName | None:
+        """Name a unit that this one comes after and that is on its way up."""
+        names = dict.fromkeys(self._desk.state.edges.after.get(unit, {}))
+        own = self._desk.specs.get(unit)
+        if own is not None:
+            names |= dict.fromkeys(own.after)
+        return next((name for name in names if name != unit and self._is_rising(name)), None)
+
+    def _is_rising(self, unit: UnitName) -> bool:
+        row = self._desk.row(unit)
+        if not row.is_wanted or self._readiness.is_up(unit):
+            return False
+        if row.spec is not None and not row.spec.is_exclusive:
+            return any(self._desk.state.nodes[node].may_be_granted for node in row.reports)
+        return bool(row.grants) or any(not text for text in self.refusals(unit).values())
+
+    # What becomes of it?
+
+    def verdict(self, unit: UnitName, path: tuple[UnitName, ...] = ()) -> Verdict:
+        """Say what a wanted unit's start has before it."""
+        holders = self._readiness.holders(unit)
+        if holders:
+            return Verdict(Prospect.UP, f"{unit} runs on {', '.join(holders)}")
+        if unit in path:
+            circle = " -> ".join([*path[path.index(unit) :], unit])
+            return Verdict(Prospect.HOPELESS, f"the units wait for each other: {circle}")
+        if not self._desk.state.cluster_id:
+            return Verdict(Prospect.WAITING, "waiting for the cluster's log")
+        obstacle = stands_in_the_way(self._desk.state, unit)
+        if obstacle:
+            return Verdict(Prospect.HOPELESS, obstacle)
+        return self._providers(unit, (*path, unit)) or self._placement(unit)
+
+    def _providers(self, unit: UnitName, path: tuple[UnitName, ...]) -> Verdict | None:
+        spec = self._desk.spec(unit)
+        waiting: Verdict | None = None
+        for name in (*spec.requires, *spec.binds_to) if spec is not None else ():
+            below = self.verdict(name, path)
+            if below.prospect is Prospect.HOPELESS:
+                return Verdict(Prospect.HOPELESS, f"{unit} requires {name}: {below.text}")
+            if below.prospect is Prospect.WAITING and waiting is None:
+                waiting = Verdict(Prospect.WAITING, f"{unit} waits for {name}: {below.text}")
+        if waiting is not None:
+            return waiting
+        pending = self.pending(unit)
+        if pending is not None:
+            below = self.verdict(pending, path)
+            if below.prospect is Prospect.HOPELESS and pending in path:
+                return Verdict(Prospect.HOPELESS, below.text)
+            return Verdict(Prospect.WAITING, f"{unit} comes after {pending}: {below.text}")
+        return None
+
+    def _placement(self, unit: UnitName) -> Verdict:
+        row = self._desk.row(unit)
+        nodes = sorted(grant.node for grant in row.grants.values())
+        if nodes:
+            return Verdict(Prospect.WAITING, f"{unit} is starting on {', '.join(nodes)}")
+        if row.desired is None:
+            return Verdict(Prospect.WAITING, f"nobody has asked for {unit} yet")
+        if row.spec is not None and not row.spec.is_exclusive:
+            return Verdict(Prospect.WAITING, f"{unit} is starting")
+        refusals = self.refusals(unit)
+        if all(refusals.values()):
+            reasons = "; ".join(f"{node}: {text}" for node, text in refusals.items())
+            return Verdict(Prospect.HOPELESS, f"no node may run {unit} ({reasons})")
+        return Verdict(Prospect.WAITING, f"{unit} is being placed")
+
+    def refusals(self, unit: UnitName) -> dict[NodeName, str]:
+        """Say for each node why it may not run one more instance; empty text where it may."""
+        state = self._desk.state
+        placed: Placed = {
+            name: tuple(grant.node for grant in row.grants.values()) for name, row in self._relevant(unit)
+        }
+        return {
+            name: refusal(state, self._desk.row(unit), node, placed)
+            for name, node in sorted(state.nodes.items())
+            if node.state is not NodeState.LEFT
+        }
+
+    def _relevant(self, unit: UnitName) -> list[tuple[UnitName, Row]]:
+        """List the rows that bear on a unit's placement: its own, its partners', those that shun it."""
+        rows = self._desk.state.rows
+        spec = self._desk.row(unit).spec
+        if spec is None:
+            return []
+        named = dict.fromkeys((unit, *spec.colocate_with, *spec.separate_from))
+        named |= dict.fromkeys(
+            name for name, row in rows.items() if row.spec is not None and unit in row.spec.separate_from
+        )
+        return [(name, rows[name]) for name in named if name in rows]
+
+    def is_stopped_by_a_dependency(self, unit: UnitName) -> bool:
+        """Whether a stop job of the unit follows from a provider, and thus is nobody's wish."""
+        spec = self._desk.spec(unit)
+        if unit in self._barriers.paused or spec is None:
+            return unit in self._barriers.paused
+        needed = (*spec.requires, *spec.binds_to)
+        if any(self._barriers.is_raised(name) or self._barriers.is_served(name) for name in needed):
+            return True
+        return any(not self._readiness.is_up(name) for name in spec.binds_to)
+
+    def is_wished_down(self, unit: UnitName) -> bool:
+        """Whether the cluster itself wants the unit down here."""
+        row = self._desk.row(unit)
+        grant = self._desk.grant(unit)
+        return row.desired is Desired.STOPPED or (grant is not None and grant.is_revoked)

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The rows of the replicated state: one per unit, one per node."""
+
+from dataclasses import dataclass, field
+
+from synod.base.ids import Epoch, NodeName, UnitName
+from synod.model.command import Desired, Ending, NodeState, RoleWish
+from synod.model.spec import UnitSpec
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grant:
+    """The right to run one instance of a unit on one node."""
+
+    instance: int
+    node: NodeName
+    epoch: Epoch
+    is_revoked: bool = False
+    """The holder is to stop the unit; until it has, nobody else may have the instance."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """Why a wanted unit is not granted again before somebody asks for it."""
+
+    node: NodeName
+    ending: Ending
+    reason: str
+
+
+@dataclass(slots=True, kw_only=True)
+class Row:
+    """What the ledger holds for one unit."""
+
+    unit: UnitName
+    spec: UnitSpec | None = None
+    """The adopted annotation; None while no node has the unit or while the nodes disagree from the start."""
+    reports: dict[NodeName, str] = field(default_factory=dict)
+    """Digest of the annotation on each node that has the unit."""
+    desired: Desired | None = None
+    revision: int = 0
+    """Index of the last wish."""
+    grants: dict[int, Grant] = field(default_factory=dict)
+    pin: NodeName | None = None
+    """Where the last ``move`` sent it."""
+    failure: Failure | None = None
+    observed: dict[NodeName, str] = field(default_factory=dict)
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether it should run and nothing speaks against trying."""
+        return self.desired is Desired.STARTED and self.failure is None
+
+    def grant_on(self, node: NodeName) -> Grant | None:
+        """Return the grant that a node holds."""
+        return next((grant for grant in self.grants.values() if grant.node == node), None)
+
+
+@dataclass(slots=True, kw_only=True)
+class NodeRow:
+    """What the ledger holds for one node."""
+
+    name: NodeName
+    address: str
+    port: int
+    fingerprint: str
+    role: RoleWish = RoleWish.AUTOMATIC
+    state: NodeState = NodeState.UNMANAGED
+    boot: str = ""
+    """Incarnation that the node itself last reported; grants of another one are void."""
+    is_drained: bool = False
+
+    @property
+    def may_be_granted(self) -> bool:
+        """Whether new grants may go to this node."""
+        return self.state is NodeState.ONLINE and not self.is_drained and self.role is not RoleWish.WITNESS

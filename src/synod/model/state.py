@@ -1,0 +1,343 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The replicated state: what every node knows after applying the same log.
+
+Law 1: apply() depends on the state, the command and its index, and on nothing else; replay reproduces it.
+Law 2: a grant is made by a plan and ended by the holder's proof, by a new incarnation of the holder, or by
+       its removal; nothing else touches it (safety rules 2.1 to 2.3).
+Law 3: replicas decide nothing: placement comes as a Plan from the leader, bound to the revision it was
+       computed from.
+
+The state is one mutable object with one owner, engine.Node: a copy per entry would cost in proportion to the
+cluster.
+"""
+
+from dataclasses import dataclass, field
+from hmac import compare_digest
+
+from synod.base.ids import Epoch, NodeName, UnitName
+from synod.model.command import (
+    AddToken,
+    AdoptSpec,
+    Alarm,
+    Command,
+    Desired,
+    DrainNode,
+    Ending,
+    Found,
+    Join,
+    MoveUnit,
+    NodeState,
+    Observe,
+    Plan,
+    Release,
+    RemoveNode,
+    ReportSpecs,
+    SetNode,
+    Wish,
+)
+from synod.model.rows import Failure, Grant, NodeRow, Row
+from synod.model.specs import Edges, SpecBook
+
+ALARMS_MAX = 100
+"""Alarms kept for status; older ones are in the journal."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """What applying one command did."""
+
+    refusal: str = ""
+    """Why it did not take effect; empty when it did."""
+    units: tuple[UnitName, ...] = ()
+    nodes: tuple[NodeName, ...] = ()
+
+
+@dataclass(slots=True, kw_only=True)
+class ClusterState:
+    """Units, nodes and tokens; see the module's laws."""
+
+    cluster: str = ""
+    cluster_id: str = ""
+    applied: int = 0
+    """Index of the last entry applied."""
+    revision: int = 0
+    """Index of the last entry that a plan could depend on."""
+    rows: dict[UnitName, Row] = field(default_factory=dict)
+    nodes: dict[NodeName, NodeRow] = field(default_factory=dict)
+    tokens: dict[str, bytes] = field(default_factory=dict)
+    alarms: list[tuple[int, Alarm]] = field(default_factory=list)
+    specs: SpecBook = field(default_factory=SpecBook)
+    edges: Edges = field(default_factory=Edges)
+
+    def apply(self, command: Command, index: int) -> Change:
+        """Apply the entry at ``index``; a refusal changes nothing but the index."""
+        self.applied = index
+        change = self._dispatch(command, index)
+        if not change.refusal and not isinstance(command, Observe | Alarm | AddToken):
+            self.revision = index
+        return change
+
+    def _dispatch(self, command: Command, index: int) -> Change:  # noqa: C901 (a table of one line per command)
+        match command:
+            case Wish():
+                return self._wish(command, index)
+            case Plan():
+                return self._plan(command, index)
+            case Release():
+                return self._release(command)
+            case Observe():
+                return self._observe(command)
+            case ReportSpecs():
+                return self._report(command)
+            case AdoptSpec():
+                return self._adopt(command)
+            case MoveUnit():
+                return self._move(command, index)
+            case SetNode():
+                return self._set_node(command)
+            case DrainNode():
+                return self._drain(command)
+            case Join():
+                return self._join(command)
+            case RemoveNode():
+                return self._remove(command)
+            case AddToken():
+                self.tokens[command.token] = command.secret_hash
+                return Change()
+            case Alarm():
+                self.alarms = [*self.alarms[-(ALARMS_MAX - 1) :], (index, command)]
+                return Change(units=(command.unit,))
+            case Found():
+                return self._found(command)
+
+    # Cluster and nodes
+
+    def _found(self, command: Found) -> Change:
+        if self.cluster_id:
+            return Change(refusal=f"this is already the cluster '{self.cluster}'")
+        self.cluster, self.cluster_id = command.cluster, command.cluster_id
+        self.nodes[command.node] = NodeRow(
+            name=command.node, address=command.address, port=command.port, fingerprint=command.fingerprint
+        )
+        return Change(nodes=(command.node,))
+
+    def _join(self, command: Join) -> Change:
+        expected = self.tokens.get(command.token)
+        if expected is None or not compare_digest(expected, command.secret_hash):
+            return Change(
+                refusal="the token is unknown or was used already; print a new one with: synodctl token"
+            )
+        if command.node in self.nodes:
+            return Change(
+                refusal=f"the name '{command.node}' is taken by another node of the cluster; "
+                f"give this machine another host name, or free the name with: synodctl remove {command.node}"
+            )
+        del self.tokens[command.token]
+        self.nodes[command.node] = NodeRow(
+            name=command.node,
+            address=command.address,
+            port=command.port,
+            fingerprint=command.fingerprint,
+            role=command.role,
+        )
+        return Change(nodes=(command.node,))
+
+    def _set_node(self, command: SetNode) -> Change:
+        row = self.nodes.get(command.node)
+        if row is None:
+            return Change(refusal=f"'{command.node}' is not a node of this cluster")
+        if not command.boot and row.state in (NodeState.LEFT, NodeState.LEAVING, NodeState.UNMANAGED):
+            return Change(refusal=f"'{command.node}' said itself that it is {row.state}")
+        units: list[UnitName] = []
+        if command.boot and command.boot != row.boot:
+            # Nothing survives a reboot: the new incarnation is the proof for the grants of the old one.
+            units = self._void_grants(command.node)
+            row.boot = command.boot
+        row.state = command.state
+        return Change(
+            units=tuple(dict.fromkeys([*units, *self._readopt_all(command.node)])), nodes=(command.node,)
+        )
+
+    def _drain(self, command: DrainNode) -> Change:
+        row = self.nodes.get(command.node)
+        if row is None:
+            return Change(refusal=f"'{command.node}' is not a node of this cluster")
+        row.is_drained = command.is_drained
+        return Change(nodes=(command.node,))
+
+    def _remove(self, command: RemoveNode) -> Change:
+        row = self.nodes.get(command.node)
+        if row is None:
+            return Change(refusal=f"'{command.node}' is not a node of this cluster")
+        if row.state is not NodeState.LEFT:
+            return Change(
+                refusal=f"'{command.node}' is {row.state} and may still run units; "
+                "run 'synodctl leave' there first, or fence it"
+            )
+        del self.nodes[command.node]
+        units = self._void_grants(command.node)
+        for unit, unit_row in self.rows.items():
+            if unit_row.reports.pop(command.node, None) is not None:
+                self._readopt(unit_row)
+                units.append(unit)
+            unit_row.observed.pop(command.node, None)
+        return Change(units=tuple(dict.fromkeys(units)), nodes=(command.node,))
+
+    def _void_grants(self, node: NodeName) -> list[UnitName]:
+        units = []
+        for unit, row in self.rows.items():
+            grant = row.grant_on(node)
+            if grant is not None:
+                del row.grants[grant.instance]
+                units.append(unit)
+            row.observed.pop(node, None)
+        return units
+
+    # Specs
+
+    def _report(self, command: ReportSpecs) -> Change:
+        if command.node not in self.nodes:
+            return Change(refusal=f"'{command.node}' is not a node of this cluster")
+        reports = {report.unit: report.spec for report in command.reports}
+        if command.is_complete:
+            gone = (
+                unit
+                for unit, row in self.rows.items()
+                if command.node in row.reports and unit not in reports
+            )
+            reports |= dict.fromkeys(gone)
+        for unit, spec in reports.items():
+            row = self.rows.setdefault(unit, Row(unit=unit))
+            if spec is None:
+                row.reports.pop(command.node, None)
+            else:
+                row.reports[command.node] = self.specs.add(spec)
+            self._readopt(row)
+        return Change(units=tuple(reports))
+
+    def _readopt_all(self, node: NodeName) -> list[UnitName]:
+        return [unit for unit, row in self.rows.items() if node in row.reports and self._readopt(row)]
+
+    def _readopt(self, row: Row) -> bool:
+        """Adopt what every node that counts reports; return whether the spec changed (safety rule 7.1)."""
+        voices = [
+            text
+            for node, text in row.reports.items()
+            if self.nodes[node].state not in (NodeState.LOST, NodeState.LEFT)
+        ]
+        if len(dict.fromkeys(voices)) != 1:
+            return False
+        spec = self.specs.get(voices[0])
+        if spec == row.spec:
+            return False
+        self.edges.replace(row.spec, spec)
+        row.spec = spec
+        return True
+
+    def _adopt(self, command: AdoptSpec) -> Change:
+        row = self.rows.get(command.unit)
+        text = row.reports.get(command.node) if row is not None else None
+        if row is None or text is None:
+            return Change(refusal=f"'{command.node}' has no annotated unit '{command.unit}'")
+        spec = self.specs.get(text)
+        self.edges.replace(row.spec, spec)
+        row.spec = spec
+        return Change(units=(command.unit,))
+
+    # Wishes, plans and proofs
+
+    def _wish(self, command: Wish, index: int) -> Change:
+        row = self.rows.get(command.unit)
+        if row is None or row.spec is None:
+            return Change(refusal=self.absence(command.unit))
+        if command.only_if_absent and row.desired is not None:
+            return Change(refusal=f"'{command.unit}' is already to be {row.desired}")
+        if command.revision is not None and command.revision != row.revision:
+            return Change(refusal=f"somebody else changed what is wanted of '{command.unit}' meanwhile")
+        if command.desired is Desired.STOPPED:
+            row.desired, row.revision, row.failure, row.pin = Desired.STOPPED, index, None, None
+            return Change(units=(command.unit,))
+        units = self.pulled_in(command.unit)
+        for unit in units:
+            pulled = self.rows[unit]
+            pulled.desired, pulled.revision, pulled.failure = Desired.STARTED, index, None
+        return Change(units=tuple(units))
+
+    def pulled_in(self, unit: UnitName) -> list[UnitName]:
+        """List the unit and all that its start starts, as a start job of PID 1 would."""
+        found: dict[UnitName, None] = {unit: None}
+        queue = [unit]
+        for current in queue:
+            spec = self.rows[current].spec
+            for name in spec.pulled_in if spec is not None else ():
+                if name in self.rows and self.rows[name].spec is not None and name not in found:
+                    found[name] = None
+                    queue.append(name)
+        return list(found)
+
+    def _move(self, command: MoveUnit, index: int) -> Change:
+        row = self.rows.get(command.unit)
+        if row is None or row.spec is None:
+            return Change(refusal=self.absence(command.unit))
+        if command.node not in row.reports:
+            return Change(refusal=f"'{command.node}' has no unit '{command.unit}'")
+        row.pin, row.revision = command.node, index
+        return Change(units=(command.unit,))
+
+    def _plan(self, command: Plan, index: int) -> Change:
+        if command.revision != self.revision:
+            return Change(
+                refusal=f"computed from revision {command.revision}, the state has {self.revision}"
+            )
+        units: dict[UnitName, None] = {}
+        for revoke in command.revokes:
+            row = self.rows[revoke.unit]
+            grant = row.grants.get(revoke.instance)
+            if grant is not None and grant.epoch == revoke.epoch:
+                row.grants[revoke.instance] = Grant(
+                    instance=grant.instance, node=grant.node, epoch=grant.epoch, is_revoked=True
+                )
+                units[revoke.unit] = None
+        for order in command.grants:
+            row = self.rows[order.unit]
+            if order.instance not in row.grants:
+                row.grants[order.instance] = Grant(
+                    instance=order.instance, node=order.node, epoch=Epoch(index)
+                )
+                units[order.unit] = None
+        return Change(units=tuple(units))
+
+    def _release(self, command: Release) -> Change:
+        row = self.rows.get(command.unit)
+        grant = row.grant_on(command.node) if row is not None else None
+        if row is None or grant is None or grant.epoch != command.epoch:
+            return Change(
+                refusal=f"'{command.node}' does not hold epoch {command.epoch} of '{command.unit}'"
+            )
+        del row.grants[grant.instance]
+        if row.desired is Desired.STARTED and command.ending is not Ending.STOPPED:
+            row.failure = Failure(node=command.node, ending=command.ending, reason=command.reason)
+        return Change(units=(command.unit,))
+
+    def _observe(self, command: Observe) -> Change:
+        for observation in command.observations:
+            row = self.rows.get(observation.unit)
+            if row is not None:
+                row.observed[command.node] = observation.active
+        return Change(units=tuple(observation.unit for observation in command.observations))
+
+    # Questions
+
+    def absence(self, unit: UnitName) -> str:
+        """Say why a unit cannot be wished for."""
+        row = self.rows.get(unit)
+        if row is None or not row.reports:
+            return (
+                f"no node of the cluster has an annotated unit '{unit}'; "
+                "add an [X-Synod] section to it and run: systemctl daemon-reload"
+            )
+        nodes = ", ".join(sorted(row.reports))
+        return (
+            f"the annotations of '{unit}' differ between {nodes}; "
+            f"make them equal, or choose one with: synodctl adopt {unit} --from NODE"
+        )
