@@ -23,7 +23,9 @@ Index = NewType("Index", int)
 Epoch = NewType("Epoch", int)
 """Fencing token of a grant: the log index that made it, so that it only grows."""
 
-UNIT_TYPES: Final = tuple(["service", "socket", "target", "mount", "automount", "swap", "timer", "path", "slice", "scope", "device"])
+UNIT_TYPES: Final = (
+    "service", "socket", "target", "mount", "automount", "swap", "timer", "path", "slice", "scope", "device",
+)  # fmt: skip
 UNIT_NAME_LENGTH_MAX: Final = 255
 
 _UNIT = re.compile(r"[A-Za-z0-9:_.\\@-]+\.(?:" + "|".join(UNIT_TYPES) + ")")
