@@ -20,7 +20,7 @@ class Role(Enum):
     """What a node is in its term."""
 
     LEARNER = "learner"
-    """Not a voter in the configuration it knows: never campaigns, never counts."""
+    """Not a voter, as far as it knows: never campaigns, never counts."""
 
     FOLLOWER = "follower"
     PRE_CANDIDATE = "pre-candidate"

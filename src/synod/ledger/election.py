@@ -82,7 +82,7 @@ class Election:
             self.arm_hasty()
         else:
             self.arm()
-        if not state.is_voter or state.lacks_committed_entries:
+        if not state.may_campaign or state.lacks_committed_entries:
             state.become_follower(state.term, None)
         elif state.voters == (state.name,):
             self.campaign()

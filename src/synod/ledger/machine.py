@@ -176,7 +176,7 @@ class Raft:
         else:
             if self._quorate and state.contact is not None:
                 times.append(Usec(state.contact + state.timing.election_max + 1))
-            if state.is_voter and not self._has_failed:
+            if state.may_campaign and not self._has_failed:
                 times.append(self._election.deadline)
         return min(times, default=None)
 
@@ -267,7 +267,7 @@ class Raft:
             if not has_grace and self._leading.has_lost_quorum:
                 state.contact = None
                 state.become_follower(state.term, None)
-        elif state.now >= self._election.deadline and state.is_voter and not self._has_failed:
+        elif state.now >= self._election.deadline and state.may_campaign and not self._has_failed:
             if has_grace:
                 self._election.arm_hasty()
             else:
@@ -369,6 +369,6 @@ class Raft:
 
     def _take_over(self, peer: NodeName, message: TimeoutNow) -> None:
         state = self._state
-        if (message.term == state.term and state.leader == peer and state.is_voter
+        if (message.term == state.term and state.leader == peer and state.may_campaign
                 and state.posture is Role.FOLLOWER and not state.lacks_committed_entries):
             self._election.campaign(transfer=True)

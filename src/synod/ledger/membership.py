@@ -83,7 +83,7 @@ class Configuration:
 
 
 class Views:
-    """The configurations in the log, each with the index of its entry; the newest one is in effect."""
+    """The different configurations in the log, each with the index of its entry; the newest is in effect."""
 
     def __init__(self, base: Configuration, base_index: Index) -> None:
         self._views: list[tuple[Index, Configuration]] = [(base_index, base)]
@@ -94,21 +94,18 @@ class Views:
         return self._views[-1][1]
 
     @property
-    def previous(self) -> Configuration:
-        """The configuration in effect before the newest; the newest itself when it is the only one."""
-        return self._views[-2][1] if len(self._views) > 1 else self._views[-1][1]
-
-    @property
     def changed_at(self) -> Index:
         """Index of the newest entry that altered the members, rather than repeated them."""
-        for position in range(len(self._views) - 1, 0, -1):
-            if self._views[position][1] != self._views[position - 1][1]:
-                return self._views[position][0]
-        return self._views[0][0]
+        return self._views[-1][0]
+
+    def at(self, index: Index) -> Configuration:
+        """Return the configuration that the log up to ``index`` ends with."""
+        return next((view for begin, view in reversed(self._views) if begin <= index), self._views[0][1])
 
     def append(self, index: Index, configuration: Configuration) -> None:
-        """Put a configuration into effect."""
-        self._views.append((index, configuration))
+        """Put a configuration into effect; one that repeats the last is none."""
+        if configuration != self.current:
+            self._views.append((index, configuration))
 
     def truncate(self, index: Index) -> None:
         """Take back every configuration at ``index`` or later."""

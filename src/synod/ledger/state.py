@@ -58,7 +58,7 @@ class State:
     @property
     def role(self) -> Role:
         """Role as seen from outside."""
-        if self.posture is Role.FOLLOWER and not self.is_voter:
+        if self.posture is Role.FOLLOWER and not self.may_campaign:
             return Role.LEARNER
         return self.posture
 
@@ -71,6 +71,15 @@ class State:
     def is_voter(self) -> bool:
         """Whether this node votes in the configuration in effect."""
         return self.name in self.voters
+
+    @property
+    def may_campaign(self) -> bool:
+        """Whether this node is a voter, or was one and its removal is not known to be committed.
+
+        In the second case it may be the only one whose log is long enough to be elected (section 4.2.2); it then
+        needs the votes of the others and counts for nothing itself.
+        """
+        return self.is_voter or self.name in self.views.at(self.commit).voters
 
     @property
     def lacks_committed_entries(self) -> bool:
