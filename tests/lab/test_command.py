@@ -9,11 +9,14 @@ from synod.lab import remains
 
 pytestmark = [pytest.mark.system, pytest.mark.skipif(os.geteuid() != 0, reason="needs root")]
 
+NAME = "testcommand"
+
 
 def synodctl_lab(*arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "SYNOD_LAB": "testcommand"}
-    return subprocess.run((sys.executable, "-c", "from synod.cli.lab import lab; lab()", *arguments), text=True,
-                          env=environment, input=stdin, capture_output=True, timeout=60, check=False, cwd="/")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "SYNOD_LAB": NAME}
+    command = (sys.executable, "-c", "from synod.cli.lab import lab; lab()", *arguments)
+    return subprocess.run(command, env=environment, input=stdin, text=True, capture_output=True, timeout=60,
+                          check=False, cwd="/")
 
 
 def test_a_session_at_the_command_line() -> None:
@@ -29,8 +32,9 @@ def test_a_session_at_the_command_line() -> None:
         assert synodctl_lab("exec", "node1", "ping", "-c1", "-W1", "outside").returncode == 0
         assert synodctl_lab("kill", "node1", "node2").returncode == 0
         assert synodctl_lab("boot", "node2").returncode == 0
-        assert [line for line in synodctl_lab("list").stdout.splitlines() if line.startswith("testcommand\t")] == [
-            "testcommand\tnode1\t10.77.0.1\toff", "testcommand\tnode2\t10.77.0.2\trunning"]
+        listed = [line.split("\t") for line in synodctl_lab("list").stdout.splitlines()]
+        assert [fields[1:] for fields in listed if fields[0] == NAME] == [
+            ["node1", "10.77.0.1", "off"], ["node2", "10.77.0.2", "running"]]
     finally:
         assert synodctl_lab("down").returncode == 0
-    assert "testcommand" not in remains.labs()
+    assert NAME not in remains.labs()

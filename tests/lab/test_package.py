@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+import base64
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from synod.lab.cluster import Lab
+
+pytestmark = [pytest.mark.system, pytest.mark.skipif(os.geteuid() != 0, reason="needs root")]
+
+TOP = Path(__file__).parents[2]
+PLACES = ("/usr/bin/synodctl", "/usr/lib/synod/synodd", "/usr/lib/synod/synod-wait",
+          "/usr/lib/systemd/system-generators/synod-generator", "/usr/lib/systemd/system/synod.service",
+          "/usr/lib/systemd/catalog/synod.catalog", "/usr/lib/tmpfiles.d/synod.conf",
+          "/usr/share/dbus-1/system.d/org.synod1.conf", "/usr/share/bash-completion/completions/synodctl")
+
+
+@pytest.fixture(scope="module")
+def deb() -> Path:
+    subprocess.run((TOP / "packaging/build-deb", TOP / "build"), check=True, timeout=300)
+    (path,) = (TOP / "build").glob("synod_*_all.deb")
+    return path
+
+
+@pytest.fixture(scope="module", params=["bookworm", "trixie"])
+def lab(request: pytest.FixtureRequest, deb: Path) -> Iterator[Lab]:
+    with Lab("testpackage") as made:
+        made.up(nodes=1, release=request.param, deb=deb)
+        yield made
+
+
+def shell(lab: Lab, script: str, *, check: bool = True) -> subprocess.CompletedProcess[str]:
+    return lab.exec("node1", ("sh", "-c", script), check=check, timeout=120)
+
+
+def test_unchanged_sources_are_not_built_again(deb: Path) -> None:
+    written = deb.stat().st_mtime_ns
+    subprocess.run((TOP / "packaging/build-deb", deb.parent), check=True, timeout=300)
+    assert deb.stat().st_mtime_ns == written
+
+
+def test_the_same_sources_make_the_same_package_elsewhere(deb: Path, tmp_path: Path) -> None:
+    subprocess.run((TOP / "packaging/build-deb", tmp_path), check=True, timeout=300)
+    assert (tmp_path / deb.name).read_bytes() == deb.read_bytes()
+
+
+def test_lintian_finds_no_error(deb: Path) -> None:
+    done = subprocess.run(("lintian", "--allow-root", "--fail-on=error", deb), capture_output=True, text=True,
+                          check=False, timeout=300)
+    assert done.returncode == 0, done.stdout
+
+
+def test_files_are_in_their_conventional_places_and_the_node_is_healthy(lab: Lab) -> None:
+    assert shell(lab, f"ls -d {' '.join(PLACES)}").stdout.split() == sorted(PLACES)
+    assert lab.status("node1") == "running", shell(lab, "systemctl --failed").stdout
+    modes = shell(lab, "stat -c '%n %a' /run/synod /run/synod/grant /run/synod/up /var/lib/synod").stdout
+    assert modes == "/run/synod 755\n/run/synod/grant 755\n/run/synod/up 755\n/var/lib/synod 700\n"
+    assert shell(lab, "systemctl show -P ActiveState synod.service").stdout == "active\n"
+    assert shell(lab, "dpkg --audit; dpkg --verify synod").stdout == ""
+
+
+def test_grants_of_the_life_before_are_void_after_a_boot(lab: Lab) -> None:
+    script = ("touch /run/synod/grant/a.service /run/synod/up/a.service /run/synod/lease; "
+              "systemd-tmpfiles --create --remove --prefix=/run/synod; ls /run/synod/grant; echo --; "
+              "systemd-tmpfiles --create --remove --boot --prefix=/run/synod; "
+              "ls -A /run/synod/grant /run/synod/up; test ! -e /run/synod/lease")
+    assert shell(lab, script).stdout == "a.service\n--\n/run/synod/grant:\n\n/run/synod/up:\n"
+
+
+def test_only_root_may_own_the_name_on_the_bus(lab: Lab) -> None:
+    request = ("dbus-send --system --print-reply --dest=org.freedesktop.DBus / "
+               "org.freedesktop.DBus.RequestName string:org.synod1 uint32:4")
+    done = shell(lab, f"setpriv --reuid=nobody {request}", check=False)
+    assert (done.returncode, "AccessDenied" in done.stderr) == (1, True)
+
+
+def test_an_upgrade_replaces_the_agent_and_touches_no_other_unit(lab: Lab, deb: Path) -> None:
+    lab.write("node1", "/root/synod.b64", base64.b64encode(deb.read_bytes()).decode())
+    lab.write("node1", "/etc/systemd/system/own.service", "[Service]\nExecStart=sleep infinity\n")
+    shell(lab, "systemctl daemon-reload; systemctl start own.service")
+    show = "systemctl show -P InvocationID own.service synod.target; systemctl show -P MainPID synod.service"
+    *units, agent = shell(lab, show).stdout.split()
+    shell(lab, "base64 -d /root/synod.b64 >/root/synod.deb && dpkg -i /root/synod.deb")
+    *units_after, agent_after = shell(lab, show).stdout.split()
+    assert units_after == units
+    assert agent_after != agent
+
+
+@pytest.mark.parametrize(("obstacle", "complaint"), [
+    ("/run/synod/grant/db.service", "synod: not removed: this node still holds the grant of 'db.service'"),
+    ("/etc/systemd/system/db.service.d/zzzz-synod-backstop.conf",
+     "synod: not removed: the unit of '/etc/systemd/system/db.service.d/zzzz-synod-backstop.conf'"),
+])
+def test_removal_is_refused_while_the_node_answers_for_units(lab: Lab, obstacle: str, complaint: str) -> None:
+    lab.write("node1", obstacle, "")
+    done = shell(lab, "apt-get remove --yes synod", check=False)
+    shell(lab, f"rm {obstacle}")
+    assert done.returncode != 0
+    assert complaint in done.stderr + done.stdout
+    assert shell(lab, "dpkg-query -f '${db:Status-Status}' -W synod").stdout == "installed"
+    assert shell(lab, "systemctl is-active synod.service").stdout == "active\n"
+
+
+def test_removal_stops_the_agent_and_purge_forgets_everything(lab: Lab) -> None:
+    shell(lab, "touch /var/lib/synod/something; apt-get remove --yes synod")
+    assert shell(lab, "systemctl is-active synod.service", check=False).stdout == "inactive\n"
+    left = shell(lab, "ls /var/lib/synod; ls -d /usr/lib/synod /usr/bin/synodctl", check=False)
+    assert left.stdout == "something\n"
+    shell(lab, "apt-get purge --yes synod; ! ls -d /var/lib/synod /run/synod")
+    assert lab.status("node1") == "running"
