@@ -17,6 +17,17 @@ PLACES = ("/usr/bin/synodctl", "/usr/lib/synod/synodd", "/usr/lib/synod/synod-wa
           "/usr/lib/systemd/catalog/synod.catalog", "/usr/lib/tmpfiles.d/synod.conf",
           "/usr/share/dbus-1/system.d/org.synod1.conf", "/usr/share/bash-completion/completions/synodctl")
 
+# What is tested is how the package treats the agent, not the agent.
+STAND_IN = """[Unit]
+ConditionPathExists=
+[Service]
+Type=exec
+ExecStart=
+ExecStart=sleep infinity
+ExecStop=
+WatchdogSec=0
+"""
+
 
 @pytest.fixture(scope="module")
 def deb() -> Path:
@@ -29,6 +40,8 @@ def deb() -> Path:
 def lab(request: pytest.FixtureRequest, deb: Path) -> Iterator[Lab]:
     with Lab("testpackage") as made:
         made.up(nodes=1, release=request.param, deb=deb)
+        made.write("node1", "/etc/systemd/system/synod.service.d/stand-in.conf", STAND_IN)
+        made.exec("node1", ("systemctl", "daemon-reload"))
         yield made
 
 
@@ -48,8 +61,8 @@ def test_the_same_sources_make_the_same_package_elsewhere(deb: Path, tmp_path: P
 
 
 def test_lintian_finds_no_error(deb: Path) -> None:
-    done = subprocess.run(("lintian", "--allow-root", "--fail-on=error", deb), capture_output=True, text=True,
-                          check=False, timeout=300)
+    done = subprocess.run(("lintian", "--allow-root", "--fail-on=error", deb), text=True,
+                          capture_output=True, check=False, timeout=300)
     assert done.returncode == 0, done.stdout
 
 
@@ -58,7 +71,7 @@ def test_files_are_in_their_conventional_places_and_the_node_is_healthy(lab: Lab
     assert lab.status("node1") == "running", shell(lab, "systemctl --failed").stdout
     modes = shell(lab, "stat -c '%n %a' /run/synod /run/synod/grant /run/synod/up /var/lib/synod").stdout
     assert modes == "/run/synod 755\n/run/synod/grant 755\n/run/synod/up 755\n/var/lib/synod 700\n"
-    assert shell(lab, "systemctl show -P ActiveState synod.service").stdout == "active\n"
+    assert shell(lab, "systemctl is-enabled synod.service").stdout == "enabled\n"
     assert shell(lab, "dpkg --audit; dpkg --verify synod").stdout == ""
 
 
@@ -80,7 +93,7 @@ def test_only_root_may_own_the_name_on_the_bus(lab: Lab) -> None:
 def test_an_upgrade_replaces_the_agent_and_touches_no_other_unit(lab: Lab, deb: Path) -> None:
     lab.write("node1", "/root/synod.b64", base64.b64encode(deb.read_bytes()).decode())
     lab.write("node1", "/etc/systemd/system/own.service", "[Service]\nExecStart=sleep infinity\n")
-    shell(lab, "systemctl daemon-reload; systemctl start own.service")
+    shell(lab, "systemctl daemon-reload; systemctl start own.service synod.target synod.service")
     show = "systemctl show -P InvocationID own.service synod.target; systemctl show -P MainPID synod.service"
     *units, agent = shell(lab, show).stdout.split()
     shell(lab, "base64 -d /root/synod.b64 >/root/synod.deb && dpkg -i /root/synod.deb")
@@ -94,14 +107,34 @@ def test_an_upgrade_replaces_the_agent_and_touches_no_other_unit(lab: Lab, deb: 
     ("/etc/systemd/system/db.service.d/zzzz-synod-backstop.conf",
      "synod: not removed: the unit of '/etc/systemd/system/db.service.d/zzzz-synod-backstop.conf'"),
 ])
-def test_removal_is_refused_while_the_node_answers_for_units(lab: Lab, obstacle: str, complaint: str) -> None:
+def test_removal_is_refused_while_the_node_answers_for_units(lab: Lab, obstacle: str,
+                                                             complaint: str) -> None:
     lab.write("node1", obstacle, "")
+    shell(lab, "systemctl start synod.service")
     done = shell(lab, "apt-get remove --yes synod", check=False)
     shell(lab, f"rm {obstacle}")
     assert done.returncode != 0
     assert complaint in done.stderr + done.stdout
     assert shell(lab, "dpkg-query -f '${db:Status-Status}' -W synod").stdout == "installed"
     assert shell(lab, "systemctl is-active synod.service").stdout == "active\n"
+
+
+def test_removal_leaves_the_cluster_first(lab: Lab) -> None:
+    # No agent answers here, so leaving fails, and so does the removal.
+    lab.write("node1", "/etc/synod/member", "")
+    done = shell(lab, "apt-get remove --yes synod", check=False)
+    shell(lab, "rm /etc/synod/member")
+    assert done.returncode != 0
+    assert "synod: not removed: this node cannot leave its cluster" in done.stderr + done.stdout
+
+
+def test_removal_is_refused_while_the_fuse_is_armed(lab: Lab) -> None:
+    lab.write("node1", "/run/systemd/system/synod-fuse.timer.d/long.conf", "[Timer]\nOnActiveSec=\nOnActiveSec=1h\n")
+    shell(lab, "systemctl daemon-reload; systemctl start synod-fuse.timer")
+    done = shell(lab, "apt-get remove --yes synod", check=False)
+    shell(lab, "systemctl stop synod-fuse.timer")
+    assert done.returncode != 0
+    assert "synod: not removed: the fuse of this node is armed" in done.stderr + done.stdout
 
 
 def test_removal_stops_the_agent_and_purge_forgets_everything(lab: Lab) -> None:
