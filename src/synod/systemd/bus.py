@@ -101,6 +101,14 @@ class Reply:
     unix_fds: Sequence[int]
 
 
+@dataclass(slots=True)
+class _Call:
+    connection: Connection
+    message: Message
+    answered: asyncio.Future[Message]
+    was_sent: bool = False
+
+
 class Listener(Protocol):
     """Who uses the connection. Only resync() may wait; none of them may raise anything but a SynodError."""
 
@@ -270,19 +278,15 @@ class Bus:
             body=list(body),
             serial=connection.next_serial(),
         )
+        call = _Call(connection, message, asyncio.get_running_loop().create_future())
         self._queued += 1
-        was_sent = False
         try:
             async with asyncio.timeout(timeout / USEC_PER_SEC), self._slots:
-                if self._connection is not connection:
-                    raise NotConnectedError(f"cannot call {member}: the message bus closed the connection")
-                was_sent = True
-                answer = await self._exchange(connection, message)
+                answer = await self._exchange(call)
         except TimeoutError:
-            if was_sent:
-                raise TimedOutError(
-                    f"no answer to {member} from {destination} within {format_span(timeout)}"
-                ) from None
+            if call.was_sent:
+                text = f"no answer to {member} from {destination} within {format_span(timeout)}"
+                raise TimedOutError(text) from None
             raise OverloadedError(f"{member} waited {format_span(timeout)} and was not sent") from None
         finally:
             self._queued -= 1
@@ -290,19 +294,23 @@ class Bus:
             raise _as_error(answer, member)
         return Reply(body=answer.body, unix_fds=answer.unix_fds)
 
-    async def _exchange(self, connection: Connection, message: Message) -> Message:
-        answered: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
-        self._pending[message.serial] = answered
+    async def _exchange(self, call: _Call) -> Message:
         try:
+            # One message at a time: what dbus-fast has to buffer it sends last in, first out.
             async with self._sending:
-                # One message at a time: what dbus-fast has to buffer it sends last in, first out.
-                written = connection.send(message)
+                if self._connection is not call.connection:
+                    raise NotConnectedError(
+                        f"cannot call {call.message.member}: the message bus closed the connection"
+                    )
+                self._pending[call.message.serial] = call.answered
+                call.was_sent = True
+                written = call.connection.send(call.message)
                 written.add_done_callback(_observe)
                 if not written.done():
-                    await asyncio.wait((written, answered), return_when=asyncio.FIRST_COMPLETED)
-            return await answered
+                    await asyncio.wait((written, call.answered), return_when=asyncio.FIRST_COMPLETED)
+            return await call.answered
         finally:
-            self._pending.pop(message.serial, None)
+            self._pending.pop(call.message.serial, None)
 
 
 def _observe(future: asyncio.Future[Any]) -> None:

@@ -174,7 +174,6 @@ class Manager:
     async def list_units(self, patterns: Sequence[str]) -> tuple[ListedUnit, ...]:
         """Return the loaded units whose names match one of the globs."""
         reply = await self._call("ListUnitsByPatterns", "asas", [], list(patterns))
-        jobs = await self._job_types() if any(row[7] for row in reply.body[0]) else {}
         return tuple(
             ListedUnit(
                 unit=UnitName(row[0]),
@@ -182,7 +181,7 @@ class Manager:
                 active_state=row[3],
                 sub_state=row[4],
                 job_id=row[7],
-                job_type=jobs.get(row[8], ""),
+                job_type=row[8],
             )
             for row in reply.body[0]
         )
@@ -253,7 +252,7 @@ class Manager:
         )
 
     async def _properties(self, path: str) -> Mapping[str, Any]:
-        # The empty interface stands for all: one snapshot of Unit and of the type's own, as for systemctl show.
+        # The empty interface stands for all: one snapshot of Unit and of the type's own properties.
         reply = await self._bus.call(
             destination=NAME, path=path, interface=PROPERTIES, member="GetAll", signature="s", body=("",)
         )
@@ -274,8 +273,8 @@ class Manager:
     async def _job_type(self, path: str) -> str:
         return str(await self._property(path, JOB, "JobType"))
 
-    async def _job_types(self) -> dict[str, str]:
-        return {row[4]: row[2] for row in (await self._call("ListJobs", "")).body[0]}
+    async def _job_paths(self) -> frozenset[str]:
+        return frozenset(row[4] for row in (await self._call("ListJobs", "")).body[0])
 
     # Listener
 
@@ -291,7 +290,7 @@ class Manager:
                 raise
         if self._jobs.waiting:
             self._jobs.keep_only(
-                await self._job_types(), "the service manager restarted and the end of the job was missed"
+                await self._job_paths(), "the service manager restarted and the end of the job was missed"
             )
         await self._check()
         self._watches.resync()
@@ -321,8 +320,9 @@ class Manager:
         if self._owner:
             self._observer.on_disconnected()
         self._owner = owner
-        self._needs_resync = bool(owner)
-        self._recheck.set()
+        if owner:
+            self._needs_resync = True
+            self._recheck.set()
 
     def _manager_signal(self, member: str, body: Sequence[Any]) -> None:
         if member == "JobRemoved":
