@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Verbs about the cluster and its nodes: each parses its words, asks the agent and prints the answer."""
+
+from collections.abc import Mapping
+
+import click
+
+from synod.base.errors import NotConfiguredError
+from synod.cli.names import Address, Node
+from synod.cli.options import Session, data_options, json_option, pass_session, talk_options
+from synod.cli.output import Output
+from synod.cli.unit import an_object, objects, print_units
+
+ROLES = ("automatic", "voter", "satellite", "witness")
+NODE_COLUMNS = ("NODE", "ADDRESS", "ROLE", "STATE", "LEADER")
+
+_address_option = click.option(
+    "--address", type=Address(), metavar="ADDR", default=None,
+    help="Where other nodes reach this one; by default the address that leads to them.")
+
+
+@click.command()
+@click.option("--name", "cluster", required=True, metavar="CLUSTER", help="Name of the new cluster.")
+@_address_option
+@json_option
+@talk_options
+@pass_session
+def init(session: Session, cluster: str, address: tuple[str, int | None] | None) -> None:
+    """Found a cluster with this node as its first; print the command that adds another."""
+    host, port = address or (None, None)
+    data = an_object(session.change("init", {"cluster": cluster, "address": host, "port": port}).data)
+    if session.output.is_json:
+        session.output.data(data)
+        return
+    is_old = data.get("already") is True
+    session.output.note(f"This node is already a member of the cluster '{cluster}'." if is_old
+                        else f"The cluster '{cluster}' has its first node.")
+    session.output.note("To add another node, run this there; the token is valid once:")
+    session.output.line(str(data.get("join", "")))
+
+
+@click.command()
+@json_option
+@talk_options
+@pass_session
+def token(session: Session) -> None:
+    """Print a new token with which one node can join."""
+    data = an_object(session.change("token", {}).data)
+    if session.output.is_json:
+        session.output.data(data)
+    else:
+        session.output.line(str(data.get("token", "")))
+
+
+@click.command()
+@click.argument("member", type=Address(), metavar="ADDR")
+@click.option("--token", "word", required=True, metavar="TOKEN", help="What 'synodctl token' printed.")
+@click.option("--role", type=click.Choice(ROLES), default="automatic", show_default=True,
+              help="Whether this node votes; a witness votes and runs no units.")
+@_address_option
+@talk_options
+@pass_session
+def join(session: Session, member: tuple[str, int | None], word: str, role: str,
+         address: tuple[str, int | None] | None) -> None:
+    """Join the cluster that has a member at ADDR."""
+    host, port = member
+    own_address, own_port = address or (None, None)
+    if own_port is not None:
+        raise click.UsageError("the port of this node is set by Port= in synod.conf, not by --address")
+    session.change(
+        "join",
+        {"address": host, "port": port, "token": word, "role": role, "own_address": own_address},
+    )
+
+
+@click.command()
+@talk_options
+@pass_session
+def leave(session: Session) -> None:
+    """Stop what runs only here and take this node out of its cluster."""
+    session.change("leave", {}, waits_for_units=True)
+
+
+@click.command()
+@click.argument("node", type=Node())
+@talk_options
+@pass_session
+def remove(session: Session, node: str) -> None:
+    """Forget a node that has left; its certificate is accepted no more."""
+    session.change("remove", {"node": node})
+
+
+@click.command()
+@click.argument("node", type=Node())
+@talk_options
+@pass_session
+def drain(session: Session, node: str) -> None:
+    """Move the units off a node and keep new ones away from it."""
+    session.change("drain", {"node": node})
+
+
+@click.command()
+@click.argument("node", type=Node())
+@talk_options
+@pass_session
+def undrain(session: Session, node: str) -> None:
+    """Let a drained node run units again."""
+    session.change("undrain", {"node": node})
+
+
+@click.command("list-nodes")
+@talk_options
+@data_options
+@pass_session
+def list_nodes(session: Session) -> None:
+    """List the nodes of the cluster."""
+    data = session.query("list-nodes")
+    if session.output.is_json:
+        session.output.data(data)
+    else:
+        _print_nodes(session.output, data)
+
+
+@click.command()
+@talk_options
+@data_options
+@pass_session
+def status(session: Session) -> None:
+    """Show the cluster as this node sees it: members, quorum, units, alarms."""
+    data = an_object(session.query("status"))
+    output = session.output
+    if output.is_json:
+        output.data(data)
+    if data.get("member") is not True:
+        raise NotConfiguredError(
+            "this node is not a member of a cluster; try: synodctl init --name CLUSTER, "
+            "or: synodctl join ADDR --token TOKEN"
+        )
+    if not output.is_json:
+        _print_status(output, data)
+
+
+COMMANDS = (init, token, join, leave, remove, status, list_nodes, drain, undrain)
+
+
+def _print_status(output: Output, data: Mapping[str, object]) -> None:
+    output.fields((
+        ("Cluster", f"{data.get('cluster')} ({data.get('cluster_id')})"),
+        ("Node", data.get("node")),
+        ("Leader", data.get("leader")),
+        ("Quorate", data.get("quorate")),
+        ("Voters", data.get("voters")),
+        ("Log", f"term {data.get('term')}, applied to {data.get('applied_index')}"),
+        ("Version", data.get("version")),
+    ))
+    output.line("")
+    _print_nodes(output, data.get("nodes"))
+    units = objects(data.get("units"))
+    if units:
+        output.line("")
+        print_units(output, units)
+    alarms = objects(data.get("alarms"))
+    if alarms:
+        output.line("")
+        columns = ("index", "node", "unit", "text")
+        output.table([name.upper() for name in columns], [[row.get(c) for c in columns] for row in alarms],
+                     "alarm")
+
+
+def _print_nodes(output: Output, data: object) -> None:
+    output.table(NODE_COLUMNS, [
+        (row.get("name"), _endpoint(row), row.get("role"), row.get("state"), row.get("leader"))
+        for row in objects(data)
+    ], "node")
+
+
+def _endpoint(row: Mapping[str, object]) -> str:
+    address, port = str(row.get("address", "")), row.get("port")
+    host = f"[{address}]" if ":" in address else address
+    return f"{host}:{port}" if port else address

@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Verbs about units: each parses its words, asks the agent and hands the answer to the printer."""
+
+from collections.abc import Mapping
+
+import click
+
+from synod.cli.client import MisunderstoodError
+from synod.cli.names import Node, Unit
+from synod.cli.options import Session, data_options, pass_session, talk_options
+from synod.cli.output import NOTHING, Output
+
+unit_argument = click.argument("unit", type=Unit())
+
+UNIT_COLUMNS = ("UNIT", "DESIRED", "PLACED", "STATE", "REASON")
+
+
+@click.command("list-units")
+@talk_options
+@data_options
+@pass_session
+def list_units(session: Session) -> None:
+    """List the units that the cluster manages, where they are placed and why."""
+    data = session.query("list-units")
+    if session.output.is_json:
+        session.output.data(data)
+    else:
+        print_units(session.output, data)
+
+
+@click.command()
+@unit_argument
+@talk_options
+@data_options
+@pass_session
+def show(session: Session, unit: str) -> None:
+    """Print everything that the cluster knows of a unit."""
+    data = session.query("show", {"unit": unit})
+    if session.output.is_json:
+        session.output.data(data)
+    else:
+        session.output.properties(an_object(data))
+
+
+@click.command()
+@unit_argument
+@talk_options
+@data_options
+@pass_session
+def why(session: Session, unit: str) -> None:
+    """Explain why a unit runs where it does, or what keeps it from running, node by node."""
+    data = session.query("why", {"unit": unit})
+    if session.output.is_json:
+        session.output.data(data)
+        return
+    answer = an_object(data)
+    session.output.line(str(answer.get("text", "")))
+    nodes = an_object(answer.get("nodes", {}))
+    rows = [(name, reason or "may run it") for name, reason in nodes.items()]
+    if rows:
+        session.output.line("")
+        session.output.table(("NODE", "VERDICT"), rows, "node")
+
+
+@click.command()
+@unit_argument
+@click.option("--wait", is_flag=True, help="Return when the unit is active, or cannot be.")
+@talk_options
+@pass_session
+def start(session: Session, unit: str, wait: bool) -> None:
+    """Start a unit where it belongs, and what it requires before it."""
+    session.change("start", {"unit": unit, "wait": wait}, waits_for_units=wait)
+
+
+@click.command()
+@unit_argument
+@click.option("--wait", is_flag=True, help="Return when no instance of the unit runs.")
+@talk_options
+@pass_session
+def stop(session: Session, unit: str, wait: bool) -> None:
+    """Stop every instance of a unit, after what depends on it."""
+    session.change("stop", {"unit": unit, "wait": wait}, waits_for_units=wait)
+
+
+@click.command()
+@unit_argument
+@click.option("--wait", is_flag=True, help="Accepted for symmetry: a restart is always waited for.")
+@talk_options
+@pass_session
+def restart(session: Session, unit: str, wait: bool) -> None:
+    """Restart a unit in place on every node that runs it; start it when none does."""
+    del wait
+    session.change("restart", {"unit": unit}, waits_for_units=True)
+
+
+@click.command()
+@unit_argument
+@click.argument("node", type=Node())
+@talk_options
+@pass_session
+def move(session: Session, unit: str, node: str) -> None:
+    """Move a unit to a node, and keep it there until it is stopped or moved again."""
+    session.change("move", {"unit": unit, "node": node})
+
+
+@click.command()
+@unit_argument
+@click.option("--from", "node", type=Node(), required=True, metavar="NODE",
+              help="The node whose annotation is to count.")
+@talk_options
+@pass_session
+def adopt(session: Session, unit: str, node: str) -> None:
+    """Let one node's annotation of a unit count where nodes disagree."""
+    session.change("adopt", {"unit": unit, "node": node})
+
+
+COMMANDS = (list_units, show, why, start, stop, restart, move, adopt)
+
+
+def print_units(output: Output, data: object) -> None:
+    """Print the rows of list-units."""
+    output.table(UNIT_COLUMNS, [_unit_row(row) for row in objects(data)], "unit")
+
+
+def an_object(value: object) -> Mapping[str, object]:
+    """Return a JSON object of an answer; what else an agent sends is not understood."""
+    if not isinstance(value, dict):
+        raise MisunderstoodError("the agent's answer is not understood; is it of another version?")
+    return value
+
+
+def objects(value: object) -> list[Mapping[str, object]]:
+    """Return an array of JSON objects of an answer."""
+    if not isinstance(value, list):
+        raise MisunderstoodError("the agent's answer is not understood; is it of another version?")
+    return [an_object(item) for item in value]
+
+
+def _unit_row(row: Mapping[str, object]) -> tuple[object, ...]:
+    instances = objects(row.get("instances") or [])
+    states = dict.fromkeys(str(instance.get("state") or NOTHING) for instance in instances)
+    return row.get("unit"), row.get("desired"), row.get("placed_on"), ",".join(states), row.get("reason")
