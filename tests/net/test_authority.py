@@ -190,16 +190,23 @@ def test_any_bytes_are_a_certificate_or_a_peer_error(data: bytes) -> None:
         issue(OURS, NODE1, data)
 
 
+@pytest.mark.filterwarnings("ignore:Parsed a negative serial number")
 @settings(max_examples=400)
 @given(st.data())
-def test_a_damaged_certificate_proves_nothing(data: st.DataObject) -> None:
+def test_a_damaged_certificate_proves_nothing_else(data: st.DataObject) -> None:
     der = bytearray(load_certificate(CERTIFICATE).public_bytes(serialization.Encoding.DER))
     position = data.draw(st.integers(0, len(der) - 1))
     der[position] ^= 1 << data.draw(st.integers(0, 7))
-    with pytest.raises(PeerError):
+    try:
         verify_peer(bytes(der), OURS.certificate_pem)
+    except PeerError:
+        return
+    # The wrapping of the signature can be written in more than one way; what is signed cannot.
+    signed = load_certificate(CERTIFICATE).tbs_certificate_bytes
+    assert load_certificate(bytes(der)).tbs_certificate_bytes == signed
 
 
+@pytest.mark.filterwarnings("ignore:Parsed a negative serial number")
 @settings(max_examples=400)
 @given(st.data())
 def test_a_damaged_authority_is_refused_or_proves_nothing_new(data: st.DataObject) -> None:

@@ -139,6 +139,11 @@ def load_certificate(data: bytes) -> x509.Certificate:
         return x509.load_der_x509_certificate(data)
 
 
+def single_pem(certificate: bytes) -> bytes:
+    """Return the first certificate in ``certificate`` alone, PEM: OpenSSL would trust all that are there."""
+    return _pem(load_certificate(certificate))
+
+
 def fingerprint(certificate: bytes) -> str:
     """Return the SHA-256 of a certificate (PEM or DER), 64 hexadecimal digits, as openssl prints it."""
     return load_certificate(certificate).fingerprint(hashes.SHA256()).hex()

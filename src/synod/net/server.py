@@ -17,7 +17,7 @@ from synod.base.usec import USEC_PER_SEC
 from synod.net.admission import Admission
 from synod.net.keys import TlsIdentity
 from synod.net.settings import StreamSettings
-from synod.net.sockets import explain, tune
+from synod.net.sockets import explain, plain_address, tune
 from synod.net.tls import ALPN_JOIN, ALPN_PEER, peer_of, server_context
 
 _BACKLOG: Final = 256
@@ -119,7 +119,7 @@ class StreamServer:
             loop.call_later(_PAUSE_SEC, self._resume)
             self._acceptor.refused("-", f"cannot accept connections: {explain(error)}")
             return
-        address = _plain(source[0])
+        address = plain_address(source[0])
         if not self.admission.admit(address):
             connection.close()
             self._acceptor.refused(address, "too many connections have not proved who they are")
@@ -140,17 +140,24 @@ class StreamServer:
                 ssl_handshake_timeout=self._settings.handshake_usec / USEC_PER_SEC,
                 ssl_shutdown_timeout=_SHUTDOWN_SEC,
             )
-            if inbound.refusal is not None:
-                self._acceptor.refused(address, inbound.refusal)
-            elif inbound.joining is not None and self._serve_join is not None:
-                async with asyncio.timeout(self._settings.join_usec / USEC_PER_SEC):
-                    await self._serve_join(*inbound.joining)
-        except TimeoutError:
-            self._acceptor.refused(address, "it took too long")
         except OSError as error:
             self._acceptor.refused(address, f"the handshake failed: {explain(error)}")
+        else:
+            if inbound.refusal is not None:
+                self._acceptor.refused(address, inbound.refusal)
+            if inbound.joining is not None and self._serve_join is not None:
+                await self._join(self._serve_join, inbound.joining, address)
         finally:
             self.admission.release(address)
+
+    async def _join(self, serve: JoinHandler, joining: Joining, address: str) -> None:
+        try:
+            async with asyncio.timeout(self._settings.join_usec / USEC_PER_SEC):
+                await serve(*joining)
+        except TimeoutError:
+            self._acceptor.refused(address, "joining took too long")
+        except OSError as error:
+            self._acceptor.refused(address, f"joining failed: {explain(error)}")
 
     def take(self, transport: asyncio.Transport) -> "Joining | None":
         """Hand over a connection whose handshake is done; raise PeerError for one that nobody wants."""
@@ -190,8 +197,3 @@ def _as_streams(transport: asyncio.Transport) -> Joining:
     transport.set_protocol(protocol)
     protocol.connection_made(transport)
     return reader, asyncio.StreamWriter(transport, protocol, reader, loop)
-
-
-def _plain(address: str) -> str:
-    """Undo the mapping of IPv4 into a socket that listens on both (RFC 4291, 2.5.5.2)."""
-    return address.removeprefix("::ffff:") if "." in address else address

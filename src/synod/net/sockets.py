@@ -46,3 +46,8 @@ def explain(error: OSError) -> str:
     if isinstance(error, socket.gaierror):
         return str(error.strerror).lower()
     return os.strerror(error.errno).lower() if error.errno else str(error)
+
+
+def plain_address(address: str) -> str:
+    """Undo the mapping of IPv4 into a socket that listens on both families (RFC 4291, 2.5.5.2)."""
+    return address.removeprefix("::ffff:") if "." in address else address

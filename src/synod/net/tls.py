@@ -14,7 +14,7 @@ from typing import Final
 
 from synod.base.errors import PeerError
 from synod.base.ids import NodeName
-from synod.net.authority import fingerprint, verify_peer
+from synod.net.authority import fingerprint, single_pem, verify_peer
 from synod.net.keys import TlsIdentity
 
 ALPN_PEER: Final = "synod/1"
@@ -74,7 +74,7 @@ def _context(protocol: int, identity: TlsIdentity) -> ssl.SSLContext:
     context.verify_mode = ssl.CERT_REQUIRED
     context.verify_flags |= _NO_CHECK_TIME
     try:
-        context.load_verify_locations(cadata=identity.authority_pem.decode())
+        context.load_verify_locations(cadata=single_pem(identity.authority_pem).decode())
         _load_chain(context, identity)
     except (ssl.SSLError, ValueError) as error:
         raise PeerError(f"this node's key and certificates do not fit together: {error}") from None

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The messages between agents and their bytes.
 
-Tags are the protocol: a tag is never used again, new fields go last with a default (architecture, decision 16).
+Tags are the protocol: a tag is never used again, new fields go last with a default (architecture,
+decision 16).
 """
 
 from typing import Final
