@@ -49,7 +49,13 @@ class Daemon:
 
     def start(self) -> None:
         self._path.unlink(missing_ok=True)
-        command = ["dbus-daemon", f"--config-file={self._configuration}", "--nofork", "--nopidfile", "--print-address=1"]
+        command = [
+            "dbus-daemon",
+            f"--config-file={self._configuration}",
+            "--nofork",
+            "--nopidfile",
+            "--print-address=1",
+        ]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE)
         assert self._process.stdout is not None
         assert self._process.stdout.readline(), "dbus-daemon did not start"
@@ -164,7 +170,9 @@ class FakeSystemd:
     # What it is asked
 
     def handle(self, message: Message) -> Message | None:
-        if message.message_type is not MessageType.METHOD_CALL or message.destination.startswith("org.freedesktop.DBus"):
+        if message.message_type is not MessageType.METHOD_CALL or message.destination.startswith(
+            "org.freedesktop.DBus"
+        ):
             return None
         member, body = message.member, list(message.body)
         self.calls.append((member, body))
@@ -208,10 +216,11 @@ class FakeSystemd:
                 rows = [[u.job, u.name, u.job_type, "running", self.job_path(u.job), unit_path(u.name)]
                         for u in self.units.values() if u.job]  # fmt: skip
                 return Message.new_method_return(message, "a(usssoo)", [rows])
-            case "ListUnitsByPatterns":
-                rows = [[u.name, "", u.load, u.active, u.sub, "", unit_path(u.name), u.job, u.job_type,
-                         self.job_path(u.job) if u.job else "/"] for u in self.units.values()]  # fmt: skip
-                return Message.new_method_return(message, "a(ssssssouso)", [rows])
+            case "ListUnitsByNames" | "ListUnitsByPatterns":
+                names = body[0] if message.member == "ListUnitsByNames" else self.units
+                return Message.new_method_return(
+                    message, "a(ssssssouso)", [[self.row(name) for name in names]]
+                )
             case "Echo":
                 return Message.new_method_return(message, "s", [body[0]])
             case "Fail":
@@ -229,13 +238,32 @@ class FakeSystemd:
             for unit in self.units.values():
                 if unit.job and self.job_path(unit.job) == message.path:
                     return Message.new_method_return(message, "v", [Variant("s", unit.job_type)])
-        return self.refuse(message, "org.freedesktop.DBus.Error.UnknownObject", f"Unknown object '{message.path}'.")
+        return self.refuse(
+            message, "org.freedesktop.DBus.Error.UnknownObject", f"Unknown object '{message.path}'."
+        )
+
+    def find(self, name: str) -> FakeUnit:
+        unit = self.units.get(name) or FakeUnit(name=name, load="not-found")
+        return self.units[unit.alias_of] if unit.alias_of else unit
+
+    def row(self, name: str) -> list[Any]:
+        unit = self.find(name)
+        job_path = self.job_path(unit.job) if unit.job else "/"
+        return [
+            unit.name,
+            "",
+            unit.load,
+            unit.active,
+            unit.sub,
+            "",
+            unit_path(unit.name),
+            unit.job,
+            unit.job_type,
+            job_path,
+        ]
 
     def unit_properties(self, path: str) -> dict[str, Any]:
-        named = next((unit for unit in self.units.values() if unit_path(unit.name) == path), None)
-        unit = self.units[named.alias_of] if named and named.alias_of else named
-        if unit is None:
-            unit = FakeUnit(name="gone.service", load="not-found")
+        unit = self.find(next((name for name in self.units if unit_path(name) == path), "none.service"))
         return {
             "Id": Variant("s", unit.name), "LoadState": Variant("s", unit.load), "Result": Variant("s", unit.result),
             "ActiveState": Variant("s", unit.active), "SubState": Variant("s", unit.sub),
@@ -293,6 +321,18 @@ class Recorder:
 
 
 @pytest.fixture
+def eventually() -> Callable[[Callable[[], object]], Awaitable[None]]:
+    """Waits until a condition holds that nobody announces."""
+
+    async def eventually(condition: Callable[[], object]) -> None:
+        async with asyncio.timeout(10):
+            while not condition():
+                await asyncio.sleep(0)
+
+    return eventually
+
+
+@pytest.fixture
 def daemon(tmp_path: Path) -> Iterator[Daemon]:
     daemon = Daemon(tmp_path)
     daemon.start()
@@ -329,7 +369,9 @@ def recorder() -> Recorder:
 
 
 @pytest.fixture
-async def connect(systemd: FakeSystemd, recorder: Recorder) -> AsyncIterator[Callable[[], Awaitable[Manager]]]:
+async def connect(
+    systemd: FakeSystemd, recorder: Recorder
+) -> AsyncIterator[Callable[[], Awaitable[Manager]]]:
     """Makes a manager that is in step with the fake."""
     running = []
 

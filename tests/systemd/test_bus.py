@@ -47,12 +47,6 @@ async def ask(bus: Bus, member: str, *body: Any, timeout_msec: int | None = None
     return str(reply.body[0])
 
 
-async def until(condition: Any) -> None:
-    async with asyncio.timeout(10):
-        while not condition():
-            await asyncio.sleep(0)  # a yield, bounded by the timeout
-
-
 async def test_a_call_returns_its_reply(bus, systemd):
     assert await ask(bus, "Echo", "hello") == "hello"
 
@@ -95,10 +89,10 @@ async def test_no_answer_is_unknown(bus, systemd):
     assert await ask(bus, "Echo", "still usable") == "still usable"
 
 
-async def test_a_peer_that_leaves_without_an_answer_is_unknown(bus, systemd):
+async def test_a_peer_that_leaves_without_an_answer_is_unknown(bus, systemd, eventually):
     systemd.silent.add("Echo")
     call = asyncio.ensure_future(ask(bus, "Echo", "x"))
-    await until(lambda: systemd.count("Echo") == 1)
+    await eventually(lambda: systemd.count("Echo") == 1)
     systemd.leave()
     with pytest.raises(IndefiniteError):
         await call
@@ -117,16 +111,20 @@ async def test_no_more_calls_are_in_flight_than_the_daemon_bears(bus, systemd):
     calls = [asyncio.ensure_future(ask(bus, "Echo", "x", timeout_msec=limit)) for limit in limits]
     results = await asyncio.gather(*calls, return_exceptions=True)
     assert systemd.count("Echo") == CALLS_IN_FLIGHT_MAX
-    assert [type(result) for result in results[:CALLS_IN_FLIGHT_MAX]] == [TimedOutError] * CALLS_IN_FLIGHT_MAX
+    assert [type(result) for result in results[:CALLS_IN_FLIGHT_MAX]] == [
+        TimedOutError
+    ] * CALLS_IN_FLIGHT_MAX
     # What was never sent is known not to have happened.
     assert {type(result) for result in results[CALLS_IN_FLIGHT_MAX:]} == {OverloadedError}
     assert OverloadedError.is_definite
 
 
-async def test_a_killed_bus_leaves_sent_calls_unknown_and_queued_ones_undone(bus, systemd, daemon):
+async def test_a_killed_bus_leaves_sent_calls_unknown_and_queued_ones_undone(
+    bus, systemd, daemon, eventually
+):
     systemd.silent.add("Echo")
     calls = [asyncio.ensure_future(ask(bus, "Echo", str(number))) for number in range(50)]
-    await until(lambda: systemd.count("Echo") == CALLS_IN_FLIGHT_MAX)
+    await eventually(lambda: systemd.count("Echo") == CALLS_IN_FLIGHT_MAX)
     daemon.kill()
     async with asyncio.timeout(1):  # at once, not after the calls' own timeout
         results = await asyncio.gather(*calls, return_exceptions=True)
@@ -136,14 +134,14 @@ async def test_a_killed_bus_leaves_sent_calls_unknown_and_queued_ones_undone(bus
         await ask(bus, "Echo", "after")
 
 
-async def test_a_lost_bus_is_found_again_and_everyone_resynced(daemon, systemd):
+async def test_a_lost_bus_is_found_again_and_everyone_resynced(daemon, systemd, eventually):
     bus, listener = Bus(address=daemon.address), Counter()
     bus.add_listener(listener)
     running = asyncio.create_task(bus.run())
     async with asyncio.timeout(10):
         await bus.wait_connected()
         daemon.kill()
-        await until(lambda: not bus.is_connected)
+        await eventually(lambda: not bus.is_connected)
         systemd.leave()
         daemon.start()
         await systemd.connect()
@@ -167,7 +165,7 @@ async def test_a_bus_that_does_not_exist_yet_is_waited_for(daemon):
     await asyncio.wait((running,))
 
 
-async def test_a_bus_that_closes_during_authentication_does_not_stop_the_loop(tmp_path: Path):
+async def test_a_bus_that_closes_during_authentication_does_not_stop_the_loop(tmp_path: Path, eventually):
     accepted = 0
 
     async def close(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -179,21 +177,21 @@ async def test_a_bus_that_closes_during_authentication_does_not_stop_the_loop(tm
     server = await asyncio.start_unix_server(close, tmp_path / "bus")
     bus = Bus(address=f"unix:path={tmp_path}/bus")
     running = asyncio.create_task(bus.run())
-    await until(lambda: accepted >= 2)
+    await eventually(lambda: accepted >= 2)
     assert not running.done()
     running.cancel()
     await asyncio.wait((running,))
     server.close()
 
 
-async def test_cancelling_run_fails_pending_calls(daemon, systemd):
+async def test_cancelling_run_fails_pending_calls(daemon, systemd, eventually):
     bus = Bus(address=daemon.address)
     running = asyncio.create_task(bus.run())
     async with asyncio.timeout(10):
         await bus.wait_connected()
     systemd.silent.add("Echo")
     call = asyncio.ensure_future(ask(bus, "Echo", "x"))
-    await until(lambda: systemd.count("Echo") == 1)
+    await eventually(lambda: systemd.count("Echo") == 1)
     running.cancel()
     with pytest.raises(IndefiniteError):
         await call

@@ -14,9 +14,20 @@ HERE = Path(__file__).parent
 
 @pytest.mark.skipif(importlib.util.find_spec("dbus_next") is None, reason="dbus-next is not installed")
 def test_bus_and_manager_work_on_dbus_next():
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", HERE / "test_bus.py", HERE / "test_manager.py"]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        HERE / "test_bus.py",
+        HERE / "test_manager.py",
+    ]
     environment = {**os.environ, "SYNOD_DBUS": "next", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    result = subprocess.run(
+        command, env=environment, capture_output=True, text=True, timeout=120, check=False
+    )
     assert result.returncode == 0, result.stdout + result.stderr
     assert " passed" in result.stdout
 
@@ -24,6 +35,12 @@ def test_bus_and_manager_work_on_dbus_next():
 def test_the_variable_selects_the_library():
     code = "import synod.systemd.shim as shim; print(shim.Message.__module__)"
     for value, module in (("next", "dbus_next"), ("", "dbus_fast")):
-        environment = {**os.environ, "SYNOD_DBUS": value, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-        result = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+        environment = {
+            **os.environ,
+            "SYNOD_DBUS": value,
+            "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+        }
+        result = subprocess.run(
+            [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+        )
         assert result.stdout.strip().startswith(module)

@@ -20,7 +20,7 @@ from synod.base.usec import USEC_PER_SEC, Usec
 from synod.systemd.bus import DAEMON_NAME, PROPERTIES, Bus, CallError, NoSuchUnitError, Reply, Signal
 from synod.systemd.jobs import JobResult, Jobs
 from synod.systemd.shim import plain
-from synod.systemd.unitstate import UnitState, job_of, unit_state
+from synod.systemd.unitstate import UnitState, inactive_state, job_of, unit_state
 from synod.systemd.unitstate import unit_path as path_of
 from synod.systemd.watches import Watches
 
@@ -94,7 +94,7 @@ class Manager:
         self._bus = bus
         self._observer = observer
         self._jobs = Jobs()
-        self._watches = Watches(self.unit_state, observer.on_unit_changed)
+        self._watches = Watches(self._watched_state, observer.on_unit_changed)
         self._owner = ""
         self._recheck = asyncio.Event()
         self._needs_resync = False
@@ -174,17 +174,7 @@ class Manager:
     async def list_units(self, patterns: Sequence[str]) -> tuple[ListedUnit, ...]:
         """Return the loaded units whose names match one of the globs."""
         reply = await self._call("ListUnitsByPatterns", "asas", [], list(patterns))
-        return tuple(
-            ListedUnit(
-                unit=UnitName(row[0]),
-                load_state=row[2],
-                active_state=row[3],
-                sub_state=row[4],
-                job_id=row[7],
-                job_type=row[8],
-            )
-            for row in reply.body[0]
-        )
+        return tuple(_listed(row) for row in reply.body[0])
 
     async def ping(self, timeout_usec: Usec | None = None) -> None:
         """Return when PID 1 itself answered."""
@@ -227,7 +217,10 @@ class Manager:
         return self._is_boot_over
 
     def watch(self, unit: UnitName) -> None:
-        """Report this unit's state now and whenever it changes; an alias is followed."""
+        """Report this unit's state now and whenever it changes; an alias is followed.
+
+        What is reported of an inactive unit without a job is its name and the three states, nothing more.
+        """
         self._watches.add(unit)
 
     def unwatch(self, unit: UnitName) -> None:
@@ -237,6 +230,17 @@ class Manager:
     def last_state(self, unit: UnitName) -> UnitState | None:
         """Return what was reported last of a watched unit, or None."""
         return self._watches.last(unit)
+
+    async def _watched_state(self, unit: UnitName) -> UnitState:
+        """Read an inactive unit's state without its UnitFileState.
+
+        PID 1 forgets such a unit between two reads and searches all unit directories for that property each
+        time (2.5 ms and more, 0.3 ms without).
+        """
+        row = _listed((await self._call("ListUnitsByNames", "as", [unit])).body[0][0])
+        if row.active_state == "inactive" and row.job_id == 0:
+            return inactive_state(row.unit, load_state=row.load_state, sub_state=row.sub_state)
+        return await self.unit_state(unit)
 
     async def _call(
         self, member: str, signature: str, *body: Any, timeout_usec: Usec | None = None
@@ -358,3 +362,15 @@ class Manager:
         if not self._is_stopping and await self.is_stopping():
             self._is_stopping = True
             self._observer.on_stopping()
+
+
+def _listed(row: Sequence[Any]) -> ListedUnit:
+    name, _, load_state, active_state, sub_state, _, _, job_id, job_type, _ = row
+    return ListedUnit(
+        unit=UnitName(name),
+        load_state=load_state,
+        active_state=active_state,
+        sub_state=sub_state,
+        job_id=job_id,
+        job_type=job_type,
+    )

@@ -57,7 +57,8 @@ class UnitState:
     unit_file_state: str
 
     condition_result: bool
-    """Whether Condition...= let the last start through; a skipped start's job result is ``done`` too."""
+    """Whether Condition...= let the last start through; also False before the first. The job of a start that
+    was skipped ends with ``done``."""
 
     main_code: int
     """How the main process ended: 0 not yet, 1 exited, 2 killed, 3 dumped core (si_code of waitid(2))."""
@@ -75,6 +76,18 @@ class UnitState:
     def is_down(self) -> bool:
         """Whether nothing runs and nothing is about to: no job, no automatic restart. See also cgroup.py."""
         return self.active_state in ("inactive", "failed") and self.job_id == 0
+
+
+def inactive_state(unit: UnitName, *, load_state: str, sub_state: str) -> UnitState:
+    """Return the state of a unit that does nothing, of which PID 1 remembers nothing else."""
+    known = {
+        "Id": unit,
+        "LoadState": load_state,
+        "ActiveState": "inactive",
+        "SubState": sub_state,
+        "Job": (0, "/"),
+    }
+    return unit_state(known)
 
 
 def unit_path(unit: str) -> str:
