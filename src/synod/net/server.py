@@ -9,7 +9,7 @@ beyond the handshake, and nothing in clear is ever understood.
 import asyncio
 import socket
 from collections.abc import Awaitable, Callable
-from typing import Final, Protocol
+from typing import Final, Protocol, cast
 
 from synod.base.errors import PeerError, SynodError
 from synod.base.ids import NodeName
@@ -182,18 +182,18 @@ class _Inbound(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # Here and not after the await in _welcome: what arrives in between would be lost.
-        assert isinstance(transport, asyncio.Transport)
+        stream = cast(asyncio.Transport, transport)  # uvloop's has no class in common with it
         try:
-            self.joining = self._server.take(transport)
+            self.joining = self._server.take(stream)
         except PeerError as error:
             self.refusal = str(error)
-            transport.abort()
+            stream.abort()
 
 
-def _as_streams(transport: asyncio.Transport) -> Joining:
+def _as_streams(stream: asyncio.Transport) -> Joining:
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader(limit=_JOIN_BUFFER_BYTES, loop=loop)
     protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
-    transport.set_protocol(protocol)
-    protocol.connection_made(transport)
-    return reader, asyncio.StreamWriter(transport, protocol, reader, loop)
+    stream.set_protocol(protocol)
+    protocol.connection_made(stream)
+    return reader, asyncio.StreamWriter(stream, protocol, reader, loop)

@@ -25,7 +25,7 @@ import contextlib
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, cast
 
 from synod.base.errors import PeerError
 from synod.base.ids import NodeName
@@ -257,15 +257,15 @@ class _Outbound(asyncio.Protocol):
         self._peer = peer
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
+        stream = cast(asyncio.Transport, transport)  # uvloop's has no class in common with it
         try:
-            link = self._pool.take(self._peer, transport)
+            link = self._pool.take(self._peer, stream)
         except PeerError as error:
             self.refusal = str(error)
-            transport.abort()
+            stream.abort()
             return
         if link is not None:
-            transport.set_protocol(link)
+            stream.set_protocol(link)
 
     def connection_lost(self, exc: Exception | None) -> None:
         if not self.over.done():
