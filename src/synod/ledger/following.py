@@ -45,7 +45,8 @@ class Following:
         elif self.merge(message.entries):
             self._verified = max(self._verified, Index(message.prev_index + len(message.entries)))
             state.commit_to(min(message.commit, self._verified))
-            self._acknowledge(peer)
+            if not message.entries or self._verified <= state.log.stable:
+                self._acknowledge(peer)  # else once they are durable
 
     def persisted(self) -> None:
         """Acknowledge what has become durable."""

@@ -101,7 +101,7 @@ class Replication:
         """Begin a new round: everyone is sent something."""
         self.round += 1
         for peer in self._peers:
-            self._send(peer, must_send=True)
+            self._send(peer)
 
     def broadcast(self) -> None:
         """Send everyone what it lacks, as far as its window allows."""
@@ -111,7 +111,7 @@ class Replication:
     def catch_up(self, peer: NodeName) -> None:
         """Send one peer what it lacks, entries or the news of a commit."""
         progress = self._peers[peer]
-        while self._has_news(progress) and self._send(peer, must_send=False):
+        while self._has_news(progress) and self._send(peer):
             pass
 
     def _has_news(self, progress: Progress) -> bool:
@@ -120,13 +120,13 @@ class Replication:
         has_entries = progress.next <= self._state.log.last_index and len(progress.inflight) < INFLIGHT_MAX
         return has_entries or progress.commit_sent < self._state.commit
 
-    def _send(self, peer: NodeName, *, must_send: bool) -> bool:
+    def _send(self, peer: NodeName) -> bool:
         state, progress = self._state, self._peers[peer]
         prev_index = Index(progress.next - 1)
         prev_term = state.log.term_at(prev_index)
         if prev_term is None:
             return False  # the peer needs what is no longer in the log
-        entries = self._entries_for(progress, is_repetition=must_send)
+        entries = self._entries_for(progress)
         age = state.now - state.contact if state.contact is not None else 0
         state.send(peer, AppendEntries(term=state.term, round=self.round, prev_index=prev_index,
                                        prev_term=prev_term, commit=state.commit, quorum_age=Usec(age),
@@ -139,9 +139,9 @@ class Replication:
             progress.sent_up_to(entries[-1].index)
         return True
 
-    def _entries_for(self, progress: Progress, *, is_repetition: bool) -> tuple[Entry, ...]:
+    def _entries_for(self, progress: Progress) -> tuple[Entry, ...]:
         """Return the next batch; nothing for a full window, nor for a probe that is repeated."""
-        if len(progress.inflight) >= INFLIGHT_MAX or (progress.is_probing and is_repetition):
+        if len(progress.inflight) >= INFLIGHT_MAX or (progress.is_probing and progress.is_waiting):
             return ()
         return self._state.log.batch(progress.next)
 
