@@ -90,6 +90,12 @@ def test_only_root_may_own_the_name_on_the_bus(lab: Lab) -> None:
     assert (done.returncode, "AccessDenied" in done.stderr) == (1, True)
 
 
+def test_bash_completes_what_the_program_knows(lab: Lab) -> None:
+    script = (". /usr/share/bash-completion/completions/synodctl; COMP_WORDS=(synodctl lab ki) COMP_CWORD=2; "
+              "_synodctl; echo ${COMPREPLY[@]}")
+    assert lab.exec("node1", ("bash", "-c", script)).stdout == "kill\n"
+
+
 def test_an_upgrade_replaces_the_agent_and_touches_no_other_unit(lab: Lab, deb: Path) -> None:
     lab.write("node1", "/root/synod.b64", base64.b64encode(deb.read_bytes()).decode())
     lab.write("node1", "/etc/systemd/system/own.service", "[Service]\nExecStart=sleep infinity\n")
@@ -129,7 +135,8 @@ def test_removal_leaves_the_cluster_first(lab: Lab) -> None:
 
 
 def test_removal_is_refused_while_the_fuse_is_armed(lab: Lab) -> None:
-    lab.write("node1", "/run/systemd/system/synod-fuse.timer.d/long.conf", "[Timer]\nOnActiveSec=\nOnActiveSec=1h\n")
+    lab.write("node1", "/run/systemd/system/synod-fuse.timer.d/long.conf",
+              "[Timer]\nOnActiveSec=\nOnActiveSec=1h\n")
     shell(lab, "systemctl daemon-reload; systemctl start synod-fuse.timer")
     done = shell(lab, "apt-get remove --yes synod", check=False)
     shell(lab, "systemctl stop synod-fuse.timer")
