@@ -3,6 +3,8 @@
 
 import asyncio
 import contextlib
+import random
+import resource
 import socket
 import ssl
 import time
@@ -404,3 +406,51 @@ def test_the_default_times_fit_the_lease() -> None:
     silence = settings.heartbeat_usec * (settings.heartbeats_missed_max + 1)
     assert silence <= 2000 * USEC_PER_MSEC  # below 40 % of LeaseSec=5: a stream is lost before units stop
     assert settings.queue_bytes_max >= settings.frame_bytes_max + 5
+
+
+async def test_random_bytes_in_clear_never_reach_a_handler(cluster: Cluster) -> None:
+    node, entropy = cluster.add("b"), random.Random(7)
+    hello = ssl_hello()
+    for number in range(60):
+        data = bytearray(hello if number % 2 else entropy.randbytes(entropy.randrange(1, 400)))
+        for _ in range(entropy.randrange(1, 6)):
+            data[entropy.randrange(len(data))] = entropy.randrange(256)
+        reader, writer = await asyncio.open_connection(LOOPBACK, node.address.port)
+        writer.write(data)
+        writer.write_eof()
+        async with asyncio.timeout(WAIT_SEC):
+            with contextlib.suppress(ConnectionError):
+                await reader.read()
+        writer.transport.abort()
+    await node.log.has("refused", 60)
+    assert all(line.startswith("refused 127.0.0.1: the handshake failed") for line in node.log.lines)
+    assert node.pool.server.admission.open_total == 0
+
+
+def ssl_hello() -> bytes:
+    """Return the first flight of a real handshake."""
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    stream = nameless_context("synod/1").wrap_bio(incoming, outgoing)
+    with contextlib.suppress(ssl.SSLWantReadError):
+        stream.do_handshake()
+    return outgoing.read()
+
+
+async def test_running_out_of_descriptors_delays_callers_and_ends_nothing(cluster: Cluster) -> None:
+    a, b = await cluster.pair()
+    caller = socket.socket()
+    caller.setblocking(False)
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    spare = [socket.socket() for _ in range(64)]  # fills the gaps below the limit that is set
+    resource.setrlimit(resource.RLIMIT_NOFILE, (spare[-1].fileno() + 1, before[1]))
+    try:
+        await asyncio.get_running_loop().sock_connect(caller, (LOOPBACK, b.address.port))
+        await b.log.has("refused -: cannot accept connections: too many open files")
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+        for one in spare:
+            one.close()
+    caller.send(b"in clear")
+    await b.log.has("refused 127.0.0.1: the handshake failed")
+    caller.close()
+    assert a.pool.connected == ("b",)
