@@ -203,6 +203,16 @@ def _add_fragment(index: UnitIndex, directory: Path, name: str) -> None:
         index.fragments[name] = path  # a linked unit file: only its content is elsewhere
 
 
+def follow(root: Path, path: Path) -> Path:
+    """Resolve the symlinks that end a path the way the system below ``root`` would."""
+    for _ in range(_HOPS_MAX):
+        target = _inside(root, path)
+        if target is None:
+            break
+        path = target
+    return path
+
+
 def _inside(root: Path, link: Path) -> Path | None:
     """Follow one symlink as the system below ``root`` would, without following what it leads to."""
     try:

@@ -44,8 +44,8 @@ CODES: Final[dict[str, tuple[Severity, str]]] = {
     "unknown-key": (Severity.WARNING, "A key that [X-Synod] does not have; it is ignored."),
     "unsupported-key": (
         Severity.ERROR,
-        "A dependency that systemd has in [Unit] and Synod does not carry across nodes yet; ignoring it would"
-        " change what starts or stops.",
+        "A dependency that systemd has in [Unit] and Synod does not carry across nodes yet; ignoring it"
+        " would change what starts or stops.",
     ),
     "bad-value": (Severity.ERROR, "The value is not what the key takes."),
     "type-wide": (

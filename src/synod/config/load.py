@@ -12,7 +12,7 @@ from pathlib import Path
 
 from synod.base.ids import UnitName, is_unit_name
 from synod.config.annotation import Annotation, parse_annotation
-from synod.config.dropins import UnitFiles, UnitIndex, scan
+from synod.config.dropins import UnitFiles, UnitIndex, follow, scan
 from synod.config.finding import Finding, finding
 from synod.config.ini import FILE_BYTES_MAX, Assignment, IniFile, parse
 from synod.config.specifiers import Host, expand, split_name
@@ -100,7 +100,7 @@ def load_unit(index: UnitIndex, name: str, host: Host) -> LoadedUnit:
     """Read one unit through an index of the unit directories."""
     files = index.find(name)
     pulled = [edge for unit in files.names for edge in index.pulled_in.get(unit, ())]
-    return _load(UnitName(files.name), files, host, tuple(pulled))
+    return _load(UnitName(files.name), files, host, tuple(pulled), index.root)
 
 
 def parse_unit(
@@ -124,17 +124,17 @@ def parse_unit(
     files = UnitFiles(
         name=name, fragment=fragment_path, dropins=tuple(dropin_paths), names=(name,), is_masked=False
     )
-    return _load(UnitName(name), files, host, ())
+    return _load(UnitName(name), files, host, (), Path("/"))
 
 
 def _load(
-    name: UnitName, files: UnitFiles, host: Host, pulled_in: tuple[tuple[str, str], ...]
+    name: UnitName, files: UnitFiles, host: Host, pulled_in: tuple[tuple[str, str], ...], root: Path
 ) -> LoadedUnit:
     if files.is_masked:
         return LoadedUnit(name=name, fragment=None, dropins=(), annotation=None, is_masked=True)
     findings: list[Finding] = []
     paths = [files.fragment] if files.fragment else []
-    read = [_read(path, name, findings) for path in (*paths, *files.dropins)]
+    read = [_read(path, root, name, findings) for path in (*paths, *files.dropins)]
     return LoadedUnit(
         name=name,
         fragment=read[0] if files.fragment else None,
@@ -145,9 +145,9 @@ def _load(
     )
 
 
-def _read(path: Path, unit: str, findings: list[Finding]) -> IniFile:
+def _read(path: Path, root: Path, unit: str, findings: list[Finding]) -> IniFile:
     try:
-        with path.open("rb") as file:
+        with follow(root, path).open("rb") as file:
             # One byte more than allowed is enough for the parser to refuse the file.
             return parse(file.read(FILE_BYTES_MAX + 1), str(path))
     except FileNotFoundError:  # a dangling link, or removed meanwhile: systemd passes over it as well
