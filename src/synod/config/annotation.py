@@ -47,6 +47,8 @@ OWN_UNITS: Final = (
 NAME_LENGTH_MAX: Final = UNIT_NAME_LENGTH_MAX - len("synod-mirror@.target")
 """The longest name that still leaves room for the names of a unit's guards and mirrors."""
 
+UNSTARTABLE: Final = ("scope", "device")
+
 _SHOWN_MAX: Final = 80
 
 INSTANCES_DEFAULT: Final[int | None] = 1
@@ -119,19 +121,17 @@ class _Reader:
     origin: tuple[str, int] | None = None
 
     def read(self, file: IniFile) -> None:
-        header = next((header for header in file.headers if header.name == SECTION), None)
-        if header is None:
+        line = next((header.line for header in file.headers if header.name == SECTION), 0)
+        # The generator gates a unit whose file names the section beyond what can be read; so it is
+        # annotated.
+        line = line or (file.problems[-1].line if f"[{SECTION}]" in file.unread else 0)
+        if not line:
             return
         if is_type_wide(file.path):
-            self.complain(
-                "type-wide",
-                file.path,
-                header.line,
-                "[X-Synod] cannot be given to all units of a type",
-                hint="use a drop-in of each unit",
-            )
+            message = "[X-Synod] cannot be given to all units of a type"
+            self.complain("type-wide", file.path, line, message, hint="use a drop-in of each unit")
             return
-        self.origin = self.origin or (file.path, header.line)
+        self.origin = self.origin or (file.path, line)
         for problem in file.problems:
             if problem.is_fatal or problem.section == SECTION:
                 self.complain("syntax", file.path, problem.line, problem.message)
@@ -218,6 +218,8 @@ class _Reader:
         file, line = self.origin or (self.findings[0].file, self.findings[0].line)
         if is_own_unit(self.unit):
             self.complain("own-unit", file, line, "Synod's own units cannot be annotated")
+        if split_name(self.unit).suffix in UNSTARTABLE:
+            self.complain("unit-type", file, line, "units of this type cannot be started, nor placed")
         if len(self.unit) > NAME_LENGTH_MAX:
             message = f"the name has {len(self.unit)} characters, more than {NAME_LENGTH_MAX}"
             self.complain("name-too-long", file, line, message)

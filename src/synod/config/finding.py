@@ -53,6 +53,7 @@ CODES: Final[dict[str, tuple[Severity, str]]] = {
         "[X-Synod] in a drop-in for all units of a type, such as service.d/: ignored.",
     ),
     "own-unit": (Severity.ERROR, "[X-Synod] on, or a dependency on, one of Synod's own units."),
+    "unit-type": (Severity.ERROR, "[X-Synod] on a unit that nobody can start, such as a .device."),
     "name-too-long": (Severity.ERROR, "The unit name leaves no room for those of the units that guard it."),
     "no-fragment": (Severity.WARNING, "Annotated by a drop-in only: no unit file of that name is here."),
     "alias": (Severity.ERROR, "A dependency names an alias; the cluster knows units by their own names."),

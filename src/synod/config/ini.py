@@ -61,6 +61,8 @@ class IniFile:
     headers: tuple[Header, ...] = ()
     assignments: tuple[Assignment, ...] = ()
     problems: tuple[Problem, ...] = ()
+    unread: str = ""
+    """The whole text, damaged or not, when reading ended early; else empty."""
 
     @property
     def is_broken(self) -> bool:
@@ -74,7 +76,7 @@ def parse(data: bytes, path: str) -> IniFile:
         problem = Problem(
             line=1, section="", message=f"the file is larger than {FILE_BYTES_MAX} bytes", is_fatal=True
         )
-        return IniFile(path=path, problems=(problem,))
+        return IniFile(path=path, problems=(problem,), unread=data.decode(errors="replace"))
     section = ""
     headers: list[Header] = []
     assignments: list[Assignment] = []
@@ -109,7 +111,11 @@ def parse(data: bytes, path: str) -> IniFile:
                 Assignment(section=section, key=key.strip(BLANKS), value=value.strip(BLANKS), line=line)
             )
     return IniFile(
-        path=path, headers=tuple(headers), assignments=tuple(assignments), problems=tuple(problems)
+        path=path,
+        headers=tuple(headers),
+        assignments=tuple(assignments),
+        problems=tuple(problems),
+        unread=data.decode(errors="replace") if problems and problems[-1].is_fatal else "",
     )
 
 
