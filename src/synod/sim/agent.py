@@ -1,0 +1,315 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""One life of the agent process: feeds a node its events and carries its effects out, as synod.agent does.
+
+What it hears of PID 1 comes late and in order, and may skip states that did not last.
+"""
+
+from collections.abc import Callable
+from typing import Final, Protocol, assert_never
+
+from synod.base.ids import Epoch, NodeName, UnitName
+from synod.base.usec import USEC_PER_MSEC
+from synod.engine import effects, events
+from synod.engine.node import Node
+from synod.engine.requests import LeaveForShutdown, Place, ReleaseHold, Request, Unmanage, Want
+from synod.ledger.effects import Persist
+from synod.model.spec import UnitSpec
+from synod.model.unit import LocalUnit
+from synod.sim.clock import Clock, Dice
+from synod.sim.disk import Disk
+from synod.sim.network import Network
+from synod.sim.services import ServiceManager, Waiter
+from synod.wire.messages import decode_message, encode_message
+
+TICKS_MAX: Final = 200
+"""Ticks in a row without any time passing; more is a defect of the node's deadline."""
+_SEEN: Final = ("synod-hold@", "synod-mirror@", "synod-bound@")
+
+_FileEffect = (
+    effects.WriteGrant
+    | effects.RemoveGrant
+    | effects.WriteUp
+    | effects.RemoveUp
+    | effects.WriteLease
+    | effects.RemoveLease
+)
+Replied = Callable[[int, str], None]
+
+
+class Machine(Protocol):
+    """The machine on which an agent runs."""
+
+    name: NodeName
+    disk: Disk
+    services: ServiceManager
+    run: dict[str, int]
+
+    @property
+    def specs(self) -> dict[UnitName, UnitSpec]:
+        """The annotations in effect."""
+
+    def step(self, agent: "Agent", event: events.Event) -> tuple[effects.Effect, ...]:
+        """Let the agent's node digest an event, watched by the checkers."""
+
+    def note(self, report: effects.Report) -> None:
+        """Write a journal record."""
+
+    def left(self) -> None:
+        """Forget the log and the keys."""
+
+
+class Agent:
+    """A running synodd."""
+
+    def __init__(self, machine: Machine, node: Node, clock: Clock, dice: Dice, network: Network) -> None:
+        self.machine = machine
+        self.node = node
+        self.is_alive = True
+        self._clock = clock
+        self._dice = dice
+        self._network = network
+        self._clients: dict[int, Replied] = {}
+        self._waiters: dict[int, Waiter] = {}
+        self._client = 0
+        self._heard_until = 0
+        self._called_until = 0
+        self._signalled: dict[UnitName, None] = {}
+        self._told: dict[UnitName, LocalUnit] = {}
+        self._timer: int | None = None
+        self._ticks = (0, 0)
+        self._are_units_read = False
+
+    def start(self) -> None:
+        """Begin: listen, wake the log, read the units."""
+        self._network.attach(self.machine.name, self)
+        self.step(events.Tick())
+        self._clock.after(self._dice.between(1, 30) * USEC_PER_MSEC, self.load_specs)
+
+    def end(self, *, is_silent: bool) -> list[Waiter]:
+        """Die; return the waiters that are left without an answer."""
+        self.is_alive = False
+        self._network.detach(self.machine.name, is_silent=is_silent)
+        self.machine.disk.crash()
+        return [waiter for waiter in self._waiters.values() if waiter.is_alive]
+
+    def step(self, event: events.Event) -> None:
+        """Let the node digest an event and carry out what it asks for."""
+        if not self.is_alive:
+            return
+        for effect in self.machine.step(self, event):
+            if self.is_alive:
+                self._perform(effect)
+        self._arm()
+
+    # Time
+
+    def _arm(self) -> None:
+        deadline = self.node.deadline if self.is_alive else None
+        if deadline is None or (self._timer is not None and self._timer <= deadline):
+            return
+        self._timer = max(deadline, self._clock.now)
+        due = self._timer
+
+        def ring() -> None:
+            if not self.is_alive or self._timer != due:
+                return
+            self._timer = None
+            deadline = self.node.deadline
+            if deadline is not None and deadline <= self._clock.now:
+                time, count = self._ticks
+                self._ticks = (self._clock.now, count + 1 if time == self._clock.now else 0)
+                assert self._ticks[1] < TICKS_MAX, f"{self.machine.name}: the deadline does not move"
+                self.step(events.Tick())
+            else:
+                self._arm()
+
+        self._clock.after(due - self._clock.now, ring)
+
+    # Peers
+
+    def connected(self, peer: NodeName) -> None:
+        """Tell the node of a new stream."""
+        self.step(events.PeerConnected(peer=peer))
+
+    def lost(self, peer: NodeName) -> None:
+        """Tell the node that a stream is gone."""
+        self.step(events.PeerLost(peer=peer))
+
+    def received(self, peer: NodeName, data: bytes) -> None:
+        """Hand a message over."""
+        self.step(events.Received(peer=peer, message=decode_message(data)))
+
+    # Clients
+
+    def ask(self, request: Request, replied: Replied) -> int:
+        """Take a client's request; return its number."""
+        self._client += 1
+        self._clients[self._client] = replied
+        client = self._client
+        self.step(events.Asked(client=client, request=request))
+        return client
+
+    def serve(self, waiter: Waiter, exited: Callable[[Waiter, int, str], None]) -> None:
+        """Take a waiter's question."""
+        subject = waiter.subject
+        request: Request
+        match waiter.verb:
+            case "place":
+                request = Place(unit=subject)
+            case "want":
+                request = Want(unit=subject)
+            case "release":
+                request = ReleaseHold(unit=subject, job=self.machine.services.job_of(subject))
+            case _:
+                request = LeaveForShutdown()
+        self._waiters[self._client + 1] = waiter
+        self.ask(request, lambda status, text: exited(waiter, status, text))
+
+    def hang_up(self, waiter: Waiter) -> None:
+        """Note that a waiter was killed."""
+        for client, known in list(self._waiters.items()):
+            if known is waiter and client in self._clients:
+                del self._clients[client], self._waiters[client]
+                self.step(events.ClientGone(client=client))
+
+    def stop(self, done: Callable[[], None]) -> None:
+        """Say that the agent ends while units run on."""
+        self.ask(Unmanage(), lambda _status, _text: done())
+
+    # PID 1
+
+    def load_specs(self) -> None:
+        """Read the annotations and the units, as after every daemon-reload."""
+        if not self.is_alive:
+            return
+        units = [self._look(unit) for unit in self.machine.services.loaded() if self._is_watched(unit)]
+        self._are_units_read = True
+        self.step(
+            events.SpecsLoaded(specs=tuple(self.machine.specs.values()), units=tuple(filter(None, units)))
+        )
+
+    def signal(self, unit: UnitName) -> None:
+        """Note that PID 1 said that a unit changed; it is read a moment later."""
+        if not self._are_units_read or unit in self._signalled or not self._is_watched(unit):
+            return
+        self._signalled[unit] = None
+
+        def read() -> None:
+            del self._signalled[unit]
+            known = self._look(unit)
+            if known is not None:
+                self._hear(events.UnitSeen(unit=known))
+
+        self._clock.after(self._dice.below(USEC_PER_MSEC), read)
+
+    def _is_watched(self, unit: UnitName) -> bool:
+        return unit in self.machine.specs or unit.startswith(_SEEN)
+
+    def _look(self, unit: UnitName) -> LocalUnit | None:
+        known = self.machine.services.show(unit)
+        is_news = self._told.get(unit) != known
+        self._told[unit] = known
+        return known if is_news else None
+
+    def _hear(self, event: events.UnitSeen | events.JobDone) -> None:
+        """Deliver what was read, in the order in which it was read."""
+        self._heard_until = max(self._heard_until, self._clock.now + self._dice.below(2 * USEC_PER_MSEC))
+        self._clock.after(self._heard_until - self._clock.now, lambda: self.step(event))
+
+    def _run(self, effect: effects.RunJob) -> None:
+        self._called_until = max(self._called_until, self._clock.now + self._dice.below(USEC_PER_MSEC))
+
+        def call() -> None:
+            if self.is_alive:
+                self.machine.services.run(effect.verb, effect.unit, removed)
+
+        def removed(result: str) -> None:
+            self._clock.after(self._dice.below(USEC_PER_MSEC), lambda: tell(result))
+
+        def tell(result: str) -> None:
+            known = self.machine.services.show(effect.unit)
+            self._told[effect.unit] = known
+            text = f"Unit {effect.unit} not found." if result == "error" else ""
+            self._hear(events.JobDone(job=effect.job, result=result, unit=known, text=text))
+
+        self._clock.after(self._called_until - self._clock.now, call)
+
+    # Effects
+
+    def _perform(self, effect: effects.Effect) -> None:
+        machine = self.machine
+        match effect:
+            case Persist():
+                machine.disk.write(effect, self._persisted)
+            case effects.Send(peer=peer, message=message):
+                self._network.send(machine.name, peer, encode_message(message))
+            case effects.Connect(peer=peer):
+                self._network.want(machine.name, peer)
+            case effects.Disconnect(peer=peer):
+                self._network.unwant(machine.name, peer)
+            case effects.RunJob():
+                self._run(effect)
+            case effects.Report():
+                machine.note(effect)
+            case effects.Left():
+                machine.left()
+            case effects.Reply() | effects.ShowStatus() | effects.Extend():
+                self._answer(effect)
+            case _:
+                self._put_file(effect)
+
+    def _put_file(self, effect: _FileEffect) -> None:
+        run = self.machine.run
+        match effect:
+            case effects.WriteGrant(unit=unit, epoch=epoch):
+                run[f"grant/{unit}"] = epoch
+            case effects.RemoveGrant(unit=unit):
+                run.pop(f"grant/{unit}", None)
+            case effects.WriteUp(unit=unit):
+                run[f"up/{unit}"] = 0
+            case effects.RemoveUp(unit=unit):
+                run.pop(f"up/{unit}", None)
+            case effects.WriteLease():
+                run["lease"] = 0
+            case effects.RemoveLease():
+                run.pop("lease", None)
+            case _:
+                assert_never(effect)
+
+    def _answer(self, effect: effects.Reply | effects.ShowStatus | effects.Extend) -> None:
+        match effect:
+            case effects.Reply(client=client, status=status, text=text):
+                replied = self._clients.pop(client, None)
+                self._waiters.pop(client, None)
+                assert replied is not None or client <= self._client, f"reply to nobody: {effect}"
+                if replied is not None:
+                    self._clock.after(self._dice.below(USEC_PER_MSEC), lambda: replied(status, text))
+            case effects.ShowStatus(client=client, text=text):
+                if client in self._waiters:
+                    self._waiters[client].shown = text
+            case effects.Extend(client=client, span=span):
+                if client in self._waiters:
+                    waiter = self._waiters[client]
+                    waiter.deadline = max(waiter.deadline, self._clock.now + span)
+            case _:
+                assert_never(effect)
+
+    def _persisted(self, seq: int, reason: str) -> None:
+        if reason:
+            self.step(events.PersistFailed(seq=seq, reason=reason))
+        else:
+            self.step(events.Persisted(seq=seq))
+
+
+def gates_of(run: dict[str, int]) -> dict[UnitName, Epoch]:
+    """Return the grants that an earlier agent left in /run/synod."""
+    return {
+        UnitName(path.removeprefix("grant/")): Epoch(epoch)
+        for path, epoch in run.items()
+        if path.startswith("grant/")
+    }
+
+
+def ups_of(run: dict[str, int]) -> tuple[UnitName, ...]:
+    """Return the up files that an earlier agent left in /run/synod."""
+    return tuple(UnitName(path.removeprefix("up/")) for path in run if path.startswith("up/"))

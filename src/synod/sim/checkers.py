@@ -1,0 +1,263 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What must hold at every moment of every run (architecture, section 5). Knows nothing of faults.
+
+A checker looks at what happened: states of units, processes, entries on disks. What may excuse a state is
+something that can be seen as well, such as a provider that crashed or a hold that timed out.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from synod.base.ids import NodeName, Term, UnitName
+from synod.base.usec import USEC_PER_SEC
+from synod.engine.effects import Effect
+from synod.ledger.effects import Persist, Role
+from synod.ledger.entries import Entry, ReqId
+from synod.model.command import decode_command
+from synod.model.spec import UnitSpec
+from synod.model.state import ClusterState
+from synod.model.unit import hold_of
+from synod.sim.clock import Clock
+from synod.sim.machine import Machine
+
+NEWS_USEC: Final = 5 * USEC_PER_SEC
+"""How long the news of a provider's crash, or of its node's, may take to reach everyone."""
+BOUND_USEC: Final = 8 * USEC_PER_SEC
+"""How long a BindsTo= unit may outlive its provider: a loss is noticed, agreed on, and the unit stops."""
+
+
+class ViolationError(AssertionError):
+    """An invariant does not hold; the text begins with its name."""
+
+
+Machines = Mapping[NodeName, Machine]
+
+
+def is_active(machine: Machine, unit: UnitName) -> bool:
+    """Whether a unit does its work on a machine."""
+    return machine.is_on and machine.services.show(unit).active == "active"
+
+
+class Checker:
+    """Watches; the base class of all that watch one thing."""
+
+    def stepped(self, machine: Machine, effects: tuple[Effect, ...]) -> None:
+        """Look at a node after a step."""
+
+    def moved(self, machine: Machine, unit: UnitName, old: str, new: str) -> None:
+        """Look at a change of ActiveState."""
+
+    def populated(self, machine: Machine, unit: UnitName, *, is_populated: bool) -> None:
+        """Look at the first process of a unit, or at the end of the last one."""
+
+
+class CopiesChecker(Checker):
+    """I1: never more copies of an exclusive unit than Instances= allows, counting every live process."""
+
+    def __init__(self, machines: Machines) -> None:
+        self._machines = machines
+
+    def populated(self, machine: Machine, unit: UnitName, *, is_populated: bool) -> None:
+        """Count the copies when there is one more."""
+        spec = machine.specs.get(unit)
+        if not is_populated or spec is None or spec.instances is None:
+            return
+        copies = [
+            name
+            for name, other in self._machines.items()
+            if other.is_on and other.services.show(unit).is_populated
+        ]
+        if len(copies) > spec.instances:
+            raise ViolationError(f"I1 copies: {unit} runs on {', '.join(copies)}, allowed {spec.instances}")
+
+
+class OrderChecker(Checker):
+    """I3: a dependant runs only between its provider's start and stop, wherever the two run."""
+
+    def __init__(self, machines: Machines, clock: Clock) -> None:
+        self._machines = machines
+        self._clock = clock
+        self._crashed: dict[UnitName, int] = {}
+
+    def populated(self, machine: Machine, unit: UnitName, *, is_populated: bool) -> None:
+        """Look for the providers of what starts, and note what crashes."""
+        spec = machine.specs.get(unit)
+        if spec is None:
+            return
+        if not is_populated:
+            if machine.services.job_of(unit) not in ("stop", "restart"):
+                self._crashed[unit] = self._clock.now
+            return
+        for provider in _ordered_providers(spec):
+            crash = self._crashed.get(provider, -NEWS_USEC)
+            is_up = any(is_active(other, provider) for other in self._machines.values())
+            if not is_up and crash + NEWS_USEC < self._clock.now:
+                raise ViolationError(
+                    f"I3 start: {unit} starts on {machine.name} while {provider} is up nowhere"
+                )
+
+    def moved(self, machine: Machine, unit: UnitName, old: str, new: str) -> None:
+        """Look for the dependants of what stops by a job."""
+        if old != "active" or new == "active" or unit not in machine.specs:
+            return
+        if machine.services.job_of(unit) not in ("stop", "restart") or not machine.is_on:
+            self._crashed[unit] = self._clock.now
+            return
+        hold = machine.services.show(hold_of(unit))
+        if hold.result == "timeout" or any(is_active(other, unit) for other in self._machines.values()):
+            return
+        for other in self._machines.values():
+            for name, spec in other.specs.items():
+                is_running = other.is_on and other.services.show(name).is_populated
+                if unit in _ordered_providers(spec) and is_running:
+                    raise ViolationError(
+                        f"I3 stop: {unit} stops on {machine.name} while {name} runs on {other.name}"
+                    )
+
+
+def _ordered_providers(spec: UnitSpec) -> list[UnitName]:
+    return [name for name in (*spec.requires, *spec.binds_to) if name in spec.after]
+
+
+class BoundChecker(Checker):
+    """I8: a BindsTo= unit does not outlive its provider, as far as the log reaches its node."""
+
+    def __init__(self, machines: Machines, clock: Clock) -> None:
+        self._machines = machines
+        self._clock = clock
+        self._quorate_since: dict[NodeName, int | None] = {}
+        self._changed: dict[tuple[NodeName, UnitName], int] = {}
+
+    def stepped(self, machine: Machine, effects: tuple[Effect, ...]) -> None:
+        """Note since when the log reaches the node."""
+        node = machine.agent.node if machine.agent is not None else None
+        is_quorate = node is not None and node.ledger.quorate and node.desk.is_settled
+        if not is_quorate:
+            self._quorate_since[machine.name] = None
+        elif self._quorate_since.get(machine.name) is None:
+            self._quorate_since[machine.name] = self._clock.now
+
+    def moved(self, machine: Machine, unit: UnitName, old: str, new: str) -> None:
+        """Look again some time after a provider went down."""
+        if (old == "active") == (new == "active"):
+            return
+        self._changed[machine.name, unit] = self._clock.now
+        if old == "active":
+            self._clock.after(BOUND_USEC + USEC_PER_SEC, lambda: self._look(unit))
+
+    def _look(self, provider: UnitName) -> None:
+        for machine in self._machines.values():
+            since = self._quorate_since.get(machine.name)
+            if machine.agent is None or since is None or since + BOUND_USEC > self._clock.now:
+                continue
+            for unit, spec in machine.specs.items():
+                if provider in spec.binds_to and self._has_outlived(machine, unit, provider):
+                    raise ViolationError(f"I8 bound: {unit} runs on {machine.name}, {provider} is long gone")
+
+    def _has_outlived(self, machine: Machine, unit: UnitName, provider: UnitName) -> bool:
+        limit = self._clock.now - BOUND_USEC
+        if not is_active(machine, unit) or self._changed.get((machine.name, unit), 0) > limit:
+            return False
+        return all(
+            not is_active(other, provider) and self._changed.get((other.name, provider), 0) <= limit
+            for other in self._machines.values()
+        )
+
+
+@dataclass(slots=True)
+class _Image:
+    """One node's log as it asked for it to be written."""
+
+    life: tuple[str, int] = ("", 0)
+    commit: int = 0
+    term: int = 0
+    entries: list[Entry] = field(default_factory=list)
+
+
+class LogChecker(Checker):
+    """I5 to I7: one leader per term, one order, nothing committed is lost, nothing commits in a minority."""
+
+    def __init__(self, machines: Machines) -> None:
+        self._machines = machines
+        self._images: dict[NodeName, _Image] = {}
+        self._leaders: dict[Term, NodeName] = {}
+        self._written: dict[tuple[int, int], Entry] = {}
+        self.committed: list[Entry] = []
+
+    def stepped(self, machine: Machine, effects: tuple[Effect, ...]) -> None:
+        """Look at what a node's log did."""
+        agent = machine.agent
+        if agent is None:
+            return
+        image = self._images.setdefault(machine.name, _Image())
+        life = (agent.node.desk.boot, agent.node.desk.agent)
+        if image.life != life:
+            self._images[machine.name] = image = _Image(life=life, entries=list(machine.disk.entries))
+        for effect in effects:
+            if isinstance(effect, Persist):
+                self._persist(machine, image, effect)
+        ledger = agent.node.ledger
+        if ledger.term < image.term or ledger.commit_index < image.commit:
+            raise ViolationError(f"log: {machine.name} went back in term or commit")
+        image.term = ledger.term
+        if (
+            ledger.role is Role.LEADER
+            and self._leaders.setdefault(ledger.term, machine.name) != machine.name
+        ):
+            raise ViolationError(
+                f"election safety: {self._leaders[ledger.term]} and {machine.name} in {ledger.term}"
+            )
+        self._commit(machine, image, ledger.commit_index, ledger.voters)
+
+    def _persist(self, machine: Machine, image: _Image, persist: Persist) -> None:
+        if persist.truncate_from is not None:
+            del image.entries[persist.truncate_from - 1 :]
+        for entry in persist.entries:
+            if entry.index != len(image.entries) + 1:
+                raise ViolationError(
+                    f"log: {machine.name} writes {entry.index} after {len(image.entries)}"
+                )
+            image.entries.append(entry)
+            if self._written.setdefault((entry.index, entry.term), entry) != entry:
+                raise ViolationError(f"log matching: {machine.name} writes another entry {entry.index}")
+
+    def _commit(self, machine: Machine, image: _Image, commit: int, voters: tuple[NodeName, ...]) -> None:
+        for position in range(image.commit, commit):
+            entry = image.entries[position]
+            if position < len(self.committed):
+                if self.committed[position] != entry:
+                    raise ViolationError(f"I6 lost: {machine.name} committed another entry {entry.index}")
+                continue
+            holders = [name for name in voters if self._machines[name].disk.holds(entry.index, entry.term)]
+            if 2 * len(holders) <= len(voters):
+                raise ViolationError(
+                    f"I7 minority: {machine.name} committed {entry.index} of {voters}, durable on {holders}"
+                )
+            self.committed.append(entry)
+        image.commit = commit
+
+    def replay(self) -> ClusterState:
+        """Return what the committed entries make, applied from the first one."""
+        state, known = ClusterState(), dict[ReqId, None]()
+        for entry in self.committed:
+            if entry.req is not None and entry.req not in known:
+                known[entry.req] = None
+                state.apply(decode_command(entry.payload), entry.index)
+        return state
+
+
+Watchers = tuple[Checker, ...]
+
+
+def all_checkers(machines: Machines, clock: Clock) -> tuple[LogChecker, Watchers]:
+    """Return the checker of the log, and all checkers."""
+    log = LogChecker(machines)
+    return log, (
+        log,
+        CopiesChecker(machines),
+        OrderChecker(machines, clock),
+        BoundChecker(machines, clock),
+    )
+
+

@@ -1,0 +1,208 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Streams between nodes as synod.net gives them: in order while they last, then reset.
+
+A message is lost only together with its stream. A cut link swallows silently: what was sent waits, and
+arrives after all when the link heals before the heartbeats notice. A killed agent's streams are reset at
+once, those of a machine without power are not.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+from synod.base.ids import NodeName
+from synod.base.usec import USEC_PER_MSEC, USEC_PER_SEC
+from synod.sim.clock import Clock, Dice
+
+HEARTBEAT_TIMEOUT_USEC: Final = 1 * USEC_PER_SEC
+"""Silence after which either end gives a stream up."""
+
+Pair = tuple[NodeName, NodeName]
+
+
+class Endpoint(Protocol):
+    """An agent, as the network sees it."""
+
+    def connected(self, peer: NodeName) -> None:
+        """Note a new stream."""
+
+    def lost(self, peer: NodeName) -> None:
+        """Note that the stream is gone."""
+
+    def received(self, peer: NodeName, data: bytes) -> None:
+        """Take a message."""
+
+
+@dataclass(slots=True)
+class _Stream:
+    """One direction's messages under way are in ``queue``, by receiver."""
+
+    queue: dict[NodeName, deque[tuple[int, bytes]]]
+    is_pumping: dict[NodeName, None] = field(default_factory=dict)
+
+
+class Network:
+    """All streams, and what is wrong with the links."""
+
+    def __init__(self, clock: Clock, dice: Dice) -> None:
+        self._clock = clock
+        self._dice = dice
+        self._ends: dict[NodeName, Endpoint] = {}
+        self._wanted: dict[Pair, None] = {}
+        self._streams: dict[Pair, _Stream] = {}
+        self._cut: dict[Pair, int] = {}
+        self._cuts = 0
+        self.delay_usec = 1 * USEC_PER_MSEC
+        """Longest time of one message; the shortest is a tenth of it."""
+        self.reset_chance = 0.0
+        """Probability that sending one message resets its stream."""
+
+    # Who wants to talk
+
+    def attach(self, name: NodeName, end: Endpoint) -> None:
+        """An agent began to listen; streams of its node's earlier life end here at the latest."""
+        for pair in [pair for pair in self._streams if name in pair]:
+            self._drop(pair, self._streams[pair])
+        self._ends[name] = end
+        for pair in list(self._wanted):
+            if name in pair:
+                self._dial(pair)
+
+    def detach(self, name: NodeName, *, is_silent: bool) -> None:
+        """An agent is gone; its kernel resets the streams, unless the machine is gone as well."""
+        self._ends.pop(name, None)
+        delay = HEARTBEAT_TIMEOUT_USEC if is_silent else self._delay()
+        for pair in [pair for pair in self._streams if name in pair]:
+            stream = self._streams[pair]
+            self._clock.after(delay, lambda pair=pair, stream=stream: self._drop(pair, stream))  # type: ignore[misc]
+        for pair in [pair for pair in self._wanted if pair[0] == name]:
+            del self._wanted[pair]
+
+    def want(self, name: NodeName, peer: NodeName) -> None:
+        """Keep a stream to a peer from now on."""
+        self._wanted[name, peer] = None
+        self._dial((name, peer))
+
+    def unwant(self, name: NodeName, peer: NodeName) -> None:
+        """Drop a peer's streams, and call it no more."""
+        self._wanted.pop((name, peer), None)
+        pair = _pair(name, peer)
+        if pair in self._streams:
+            self._drop(pair, self._streams[pair])
+
+    # Streams
+
+    def send(self, source: NodeName, target: NodeName, data: bytes) -> None:
+        """Send a message, or drop it when there is no stream."""
+        pair = _pair(source, target)
+        stream = self._streams.get(pair)
+        if stream is None or source not in self._ends:
+            return
+        if self.reset_chance and self._dice.chance(self.reset_chance):
+            self.reset(source, target)
+            return
+        queue = stream.queue[target]
+        due = max(self._clock.now + self._delay(), queue[-1][0] if queue else 0)
+        queue.append((due, data))
+        self._pump(pair, stream, target)
+
+    def reset(self, name: NodeName, peer: NodeName) -> None:
+        """Reset the stream of a pair; both ends learn of it at once."""
+        pair = _pair(name, peer)
+        if pair in self._streams:
+            self._drop(pair, self._streams[pair])
+
+    def has_stream(self, name: NodeName, peer: NodeName) -> bool:
+        """Whether two nodes have a stream."""
+        return _pair(name, peer) in self._streams
+
+    def _dial(self, wanted: Pair) -> None:
+        pair = _pair(*wanted)
+
+        def established() -> None:
+            is_wanted = pair in self._wanted or (pair[1], pair[0]) in self._wanted
+            is_there = pair[0] in self._ends and pair[1] in self._ends
+            if not is_wanted or not is_there or pair in self._cut or pair in self._streams:
+                return
+            self._streams[pair] = _Stream({name: deque() for name in pair})
+            for name, peer in (pair, (pair[1], pair[0])):
+                if pair in self._streams and name in self._ends:
+                    self._ends[name].connected(peer)
+
+        if pair not in self._streams:
+            self._clock.after(self._delay() + self._dice.below(20 * USEC_PER_MSEC), established)
+
+    def _drop(self, pair: Pair, stream: _Stream) -> None:
+        if self._streams.get(pair) is not stream:
+            return
+        del self._streams[pair]
+        for name, peer in (pair, (pair[1], pair[0])):
+            if name in self._ends:
+                self._ends[name].lost(peer)
+        self._dial(pair)
+
+    def _pump(self, pair: Pair, stream: _Stream, target: NodeName) -> None:
+        queue = stream.queue[target]
+        if target in stream.is_pumping or not queue or pair in self._cut:
+            return
+        stream.is_pumping[target] = None
+
+        def arrive() -> None:
+            del stream.is_pumping[target]
+            if self._streams.get(pair) is not stream or pair in self._cut:
+                return
+            _, data = queue.popleft()
+            self._pump(pair, stream, target)
+            if target in self._ends:
+                self._ends[target].received(pair[0] if target == pair[1] else pair[1], data)
+
+        self._clock.after(queue[0][0] - self._clock.now, arrive)
+
+    def _delay(self) -> int:
+        return self._dice.between(self.delay_usec // 10, self.delay_usec)
+
+    # Links
+
+    def cut(self, name: NodeName, peer: NodeName) -> None:
+        """Swallow everything between two nodes, both ways."""
+        pair = _pair(name, peer)
+        if pair in self._cut:
+            return
+        self._cuts += 1
+        number = self._cut[pair] = self._cuts
+        stream = self._streams.get(pair)
+
+        def noticed() -> None:
+            if stream is not None and self._cut.get(pair) == number:
+                self._drop(pair, stream)
+
+        self._clock.after(HEARTBEAT_TIMEOUT_USEC + self._dice.below(250 * USEC_PER_MSEC), noticed)
+
+    def heal(self, name: NodeName, peer: NodeName) -> None:
+        """Repair the link of two nodes."""
+        pair = _pair(name, peer)
+        if self._cut.pop(pair, None) is None:
+            return
+        stream = self._streams.get(pair)
+        if stream is None:
+            self._dial(pair)
+        else:
+            for target in pair:
+                self._pump(pair, stream, target)
+
+    def isolate(self, side: Callable[[NodeName], bool], names: tuple[NodeName, ...]) -> None:
+        """Cut all links between those for whom ``side`` holds and the others."""
+        for name in names:
+            for peer in names:
+                if side(name) and not side(peer):
+                    self.cut(name, peer)
+
+    def heal_all(self) -> None:
+        """Repair every link."""
+        for pair in list(self._cut):
+            self.heal(*pair)
+
+
+def _pair(name: NodeName, peer: NodeName) -> Pair:
+    return (name, peer) if name < peer else (peer, name)
