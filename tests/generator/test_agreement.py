@@ -22,8 +22,9 @@ fragments = st.sampled_from(
     [
         b"[X-Synod]", b"[Unit]", b"[X-Synod", b"[", b"]", b"After=", b"Requires = a.service", b"b.service",
         b" ", b"\t", b"\n", b"\r\n", b"\r", b"\0", b"\\", b"\\\n", b"\\\\\n", b"#", b"; x", b"\xef\xbb\xbf",
-        b"\xff", b"\xc3\xa4", b"=", b"Instances=all", b"Instances=2", b"%p-x.service", b"%%", b"%",
-        b"DefaultDependencies=no", b"a@.service", b'"', b"\x01", b"Wants=b.service\n", b"BindsTo=a.service\n", b"Before=\n",
+        b"\xff", b"\xc3\xa4", b"=", b"Instances=all", b"Instances=2", b"DefaultDependencies=no",
+        b"%p-x.service", b"%%", b"%", b"a@.service", b'"', b"\x01", b"Wants=b.service\n",
+        b"BindsTo=a.service\n", b"Before=\n",
     ]
 )  # fmt: skip
 texts = st.lists(fragments, max_size=40).map(b"".join) | st.binary(max_size=200)
