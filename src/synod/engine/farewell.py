@@ -20,8 +20,6 @@ QUORUM_USEC: Final = Usec(2 * USEC_PER_SEC)
 """How long a shutdown or an agent's stop waits for its word to be committed."""
 LEAVE_USEC: Final = Usec(300 * USEC_PER_SEC)
 """How long ``leave`` waits for the node's units to stop."""
-DRAIN_USEC: Final = Usec(120 * USEC_PER_SEC)
-"""How long a shutdown waits for them."""
 
 
 class Farewell:
@@ -41,9 +39,13 @@ class Farewell:
         return min([*self._draining.values(), *self._leaving.values()], default=None)
 
     def shut_down(self, client: int) -> None:
-        """Stop this node's units in cluster order; answer when they are down."""
+        """Commit that this node is leaving, before PID 1 stops the first of its units.
+
+        The units are still running when this is asked, and their stop jobs wait for the answer; what depends on
+        them is stopped by their barriers.
+        """
         self.shutdown_begun()
-        self._draining[client] = Usec(self._desk.now + (DRAIN_USEC if self._holds_grants() else QUORUM_USEC))
+        self._draining[client] = Usec(self._desk.now + QUORUM_USEC)
 
     def shutdown_begun(self) -> None:
         """Note that the machine is about to go down."""
@@ -83,7 +85,7 @@ class Farewell:
 
     def look(self) -> None:
         """Go on where the units are down."""
-        if self._draining and not self._holds_grants() and self._is_known_to_go():
+        if self._draining and self._is_known_to_go():
             for client in self._draining:
                 self._reply(client, 0, "")
             self._draining.clear()

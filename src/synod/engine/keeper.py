@@ -97,7 +97,9 @@ class Keeper:
         elif not seen.is_gone:
             self._set_gate(unit, grant, is_open=self._judge.may_start(unit))
             course.was_tried = course.was_tried or seen.is_up or unit in self._open
-        elif course.job is None and (course.was_tried or course.failure):
+        elif course.job is not None:
+            pass  # its end is the next event
+        elif course.was_tried or course.failure:
             self._ended(unit, course, seen)
         elif self._judge.may_start(unit):
             self._start(unit, grant, course)
@@ -131,7 +133,8 @@ class Keeper:
         if seen.is_gone:
             if course.job is None:
                 self._release(unit, course, Ending.STOPPED, "stopped")
-        elif course.job is None and seen.job not in _DOWN_JOBS:
+        elif course.job is None and seen.job not in _DOWN_JOBS and not self._desk.is_stopping:
+            # In a shutdown PID 1 has stop jobs for everything, ordered behind the drain: ours would wait for it.
             course.job = self._desk.run("stop", unit)
 
     def _ended(self, unit: UnitName, course: _Course, seen: LocalUnit) -> None:
@@ -229,10 +232,10 @@ class Keeper:
         is_ours = desk.is_settled and spec is not None and (grant is not None or not spec.is_exclusive)
         is_held = hold.active == "active" and hold.job not in _DOWN_JOBS
         if is_ours and seen.is_up and hold.active in ("inactive", "failed") and not hold.job:
-            if unit not in self._holds and not desk.is_stopping:
+            if unit not in self._holds and unit in self._open and not desk.is_stopping:
                 self._holds[unit] = desk.run("start", hold_of(unit))
         elif is_held or not seen.is_up:
-            self._holds.pop(unit, None)
+            self._holds.pop(unit, None)  # a start that was skipped is not repeated before something changes
         if is_held and seen.is_up:
             self._barriers.lower(unit)
         is_up = is_ours and is_held and seen.is_up and not self._barriers.is_raised(unit)
@@ -257,8 +260,6 @@ class Keeper:
 
     def job_done(self, job: int, result: str, text: str, unit: UnitName) -> None:
         """Note that a job of the keeper ended."""
-        if self._holds.get(unit) == job:
-            del self._holds[unit]
         course = self._courses.get(unit)
         if course is None or course.job != job:
             return

@@ -357,7 +357,7 @@ class Node:
             case log_effects.QuorumRegained():
                 self.desk.report(MessageId.QUORUM_REGAINED, PRIORITY_NOTICE, "A majority of voters answers.")
             case _:
-                pass  # proposals are repeated whatever was said of an attempt; members are matched at the next look
+                pass  # proposals are repeated whatever became of one attempt; so are changes of members
 
     def _apply(self, entry: log_effects.Committed) -> None:
         if entry.duplicate:

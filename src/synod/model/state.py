@@ -315,6 +315,7 @@ class ClusterState:
                 refusal=f"'{command.node}' does not hold epoch {command.epoch} of '{command.unit}'"
             )
         del row.grants[grant.instance]
+        row.observed[command.node] = "failed" if command.ending is Ending.FAILED else "inactive"
         if row.desired is Desired.STARTED and command.ending is not Ending.STOPPED:
             row.failure = Failure(node=command.node, ending=command.ending, reason=command.reason)
         return Change(units=(command.unit,))

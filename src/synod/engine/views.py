@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What a node answers to questions: plain values, in the shapes that synodctl(1) promises scripts."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+
+from synod.base.exits import ExitStatus
+from synod.base.ids import UnitName
+from synod.engine.node import Node
+from synod.ledger.effects import Role
+from synod.model.command import NodeState, RoleWish
+from synod.model.rows import NodeRow, Row
+
+Json = None | bool | int | str | Sequence["Json"] | Mapping[str, "Json"]
+
+
+def list_nodes(node: Node) -> list[Json]:
+    """Describe every node, by name."""
+    return [_node(node, row) for _, row in sorted(node.state.nodes.items())]
+
+
+def _node(node: Node, row: NodeRow) -> Json:
+    return {
+        "name": row.name,
+        "address": row.address,
+        "port": row.port,
+        "role": _role(node, row),
+        "state": _node_state(node, row),
+        "leader": node.ledger.leader == row.name,
+    }
+
+
+def _role(node: Node, row: NodeRow) -> str:
+    if row.role is RoleWish.WITNESS:
+        return "witness"
+    return "voter" if row.name in node.ledger.voters else "satellite"
+
+
+def _node_state(node: Node, row: NodeRow) -> str:
+    is_near = row.name == node.desk.me or row.name in node.desk.connected
+    if row.state is NodeState.ONLINE and row.is_drained:
+        return "drained"
+    if row.state is NodeState.ONLINE and not is_near:
+        return "suspect"
+    return row.state.value
+
+
+def list_units(node: Node) -> list[Json]:
+    """Describe every annotated unit of the cluster, by name."""
+    return [_unit(node, row) for _, row in sorted(node.state.rows.items()) if row.reports or row.grants]
+
+
+def _unit(node: Node, row: Row) -> dict[str, Json]:
+    holders = node.readiness.holders(row.unit)
+    observed = {
+        name: state for name, state in row.observed.items() if state != "inactive" and name not in holders
+    }
+    states = dict.fromkeys(holders, "active") | observed
+    instances: list[Json] = [{"node": name, "state": states[name], "role": ""} for name in sorted(states)]
+    placed = sorted(str(grant.node) for grant in row.grants.values())
+    if row.spec is not None and not row.spec.is_exclusive:
+        placed = [str(name) for name in holders]
+    return {
+        "unit": row.unit,
+        "desired": row.desired.value if row.desired is not None else "stopped",
+        "instances": instances,
+        "placed_on": placed,
+        "reason": node.judge.verdict(row.unit).text,
+    }
+
+
+def show(node: Node, unit: UnitName) -> dict[str, Json] | None:
+    """Describe one unit in full; None when the cluster has none of that name."""
+    row = node.state.rows.get(unit)
+    if row is None:
+        return None
+    grants: list[Json] = [
+        {"node": grant.node, "instance": grant.instance, "epoch": grant.epoch, "revoked": grant.is_revoked}
+        for _, grant in sorted(row.grants.items())
+    ]
+    failure: Json = None
+    if row.failure is not None:
+        failure = {
+            "node": row.failure.node,
+            "ending": row.failure.ending.value,
+            "reason": row.failure.reason,
+        }
+    reports: dict[str, Json] = dict(sorted(row.reports.items()))
+    return _unit(node, row) | {
+        "spec": _spec(row),
+        "revision": row.revision,
+        "grants": grants,
+        "reports": reports,
+        "failure": failure,
+    }
+
+
+def _spec(row: Row) -> Json:
+    if row.spec is None:
+        return None
+    found: dict[str, Json] = {}
+    for field in fields(row.spec):
+        value = getattr(row.spec, field.name)
+        found[field.name] = list(value) if isinstance(value, tuple) else value
+    return found
+
+
+def why(node: Node, unit: UnitName) -> dict[str, Json] | None:
+    """Explain where a unit runs, or why it does not; None when the cluster has none of that name."""
+    if unit not in node.state.rows:
+        return None
+    reasons = {str(name): text for name, text in node.judge.refusals(unit).items()}
+    return {"unit": unit, "text": node.judge.verdict(unit).text, "nodes": reasons}
+
+
+def status(node: Node) -> dict[str, Json]:
+    """Describe the cluster as this node sees it."""
+    alarms: list[Json] = [
+        {"index": index, "node": alarm.node, "unit": alarm.unit, "text": alarm.text}
+        for index, alarm in node.state.alarms
+    ]
+    voters: list[Json] = list(node.ledger.voters)
+    return {
+        "cluster": node.state.cluster,
+        "cluster_id": node.state.cluster_id,
+        "node": node.desk.me,
+        "member": True,
+        "leader": node.ledger.leader or "",
+        "is_leading": node.ledger.role is Role.LEADER,
+        "term": node.ledger.term,
+        "quorate": node.ledger.quorate,
+        "voters": voters,
+        "nodes": list_nodes(node),
+        "units": list_units(node),
+        "alarms": alarms,
+        "applied_index": node.state.applied,
+    }
+
+
+def exit_of_health(node: Node) -> ExitStatus:
+    """Return the status of ``synodctl status``: 0 when a majority answers, else 8."""
+    return ExitStatus.SUCCESS if node.ledger.quorate else ExitStatus.NOT_QUORATE
