@@ -91,8 +91,8 @@ def test_only_root_may_own_the_name_on_the_bus(lab: Lab) -> None:
 
 
 def test_bash_completes_what_the_program_knows(lab: Lab) -> None:
-    script = (". /usr/share/bash-completion/completions/synodctl; COMP_WORDS=(synodctl lab ki) COMP_CWORD=2; "
-              "_synodctl; echo ${COMPREPLY[@]}")
+    script = (". /usr/share/bash-completion/completions/synodctl; "
+              "COMP_WORDS=(synodctl lab ki) COMP_CWORD=2; _synodctl; echo ${COMPREPLY[@]}")
     assert lab.exec("node1", ("bash", "-c", script)).stdout == "kill\n"
 
 

@@ -45,10 +45,9 @@ def members(group: str) -> tuple[int, ...]:
 
 def destroy(group: str) -> None:
     """Kill everything in the group and below it at once, then remove the group; absent groups are fine."""
-    if not wait_until(lambda: not _kill(group), timeout=_KILL_SEC):
-        raise LabError(f"processes {members(group)} of '{group}' survive SIGKILL; see their state in ps")
-    if not wait_until(lambda: _remove(group), timeout=_KILL_SEC):
-        raise LabError(f"cannot remove the control group {_ROOT}/{group}: it is busy")
+    # Both in one loop: a runner that was just starting may join a group whose members are all dead.
+    if not wait_until(lambda: not _kill(group) and _remove(group), timeout=_KILL_SEC):
+        raise LabError(f"cannot end the processes {members(group)} of '{group}'; see their state in ps")
 
 
 def remove_root() -> None:

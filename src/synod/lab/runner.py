@@ -23,6 +23,8 @@ RESETS_SEC: Final = 60.0
 def main(arguments: list[str]) -> int:
     """Run a node until it is off."""
     name, node = arguments
+    if node not in state.load(name).nodes:
+        return 0
     for file in cgroup.make(f"{machine.group(name, node)}/runner"):
         file.write_text("0", encoding="ascii")
     resets: list[float] = []
