@@ -41,7 +41,7 @@ class Farewell:
     def shut_down(self, client: int) -> None:
         """Commit that this node is leaving, before PID 1 stops the first of its units.
 
-        The units are still running when this is asked, and their stop jobs wait for the answer; what depends on
+        The units still run when this is asked, and their stop jobs wait for the answer; what depends on
         them is stopped by their barriers.
         """
         self.shutdown_begun()

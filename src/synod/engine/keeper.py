@@ -134,7 +134,7 @@ class Keeper:
             if course.job is None:
                 self._release(unit, course, Ending.STOPPED, "stopped")
         elif course.job is None and seen.job not in _DOWN_JOBS and not self._desk.is_stopping:
-            # In a shutdown PID 1 has stop jobs for everything, ordered behind the drain: ours would wait for it.
+            # In a shutdown PID 1 has stop jobs of its own, ordered behind the drain: ours would wait for it.
             course.job = self._desk.run("stop", unit)
 
     def _ended(self, unit: UnitName, course: _Course, seen: LocalUnit) -> None:

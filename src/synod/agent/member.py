@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""One running membership: the node, its log, its streams and its host, put together and taken apart."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+from synod.agent.clock import SystemEntropy, now
+from synod.agent.enrolment import Doorkeeper
+from synod.agent.host import Host
+from synod.agent.logwriter import LogWriter
+from synod.agent.membership import Member, Membership, MembershipFiles
+from synod.agent.performer import Clients, Performer
+from synod.agent.streams import Streams
+from synod.agent.surroundings import Surroundings
+from synod.base.errors import IndefiniteError, NotQuorateError, RefusedError, SynodError
+from synod.base.exits import ExitStatus
+from synod.base.usec import Usec
+from synod.engine.events import Asked, ClientGone, Event
+from synod.engine.node import Node
+from synod.engine.requests import Admit, Request
+from synod.net.join import JoinService
+from synod.net.keys import load_identity
+from synod.systemd.gatefiles import GateFiles
+from synod.systemd.journal import Journal
+
+REFRESH_SEC: Final = 2.0
+"""Between looks whether the members on disk are those of the log."""
+
+
+class RunningMember:
+    """A member of a cluster, from start() to stop()."""
+
+    def __init__(
+        self,
+        *,
+        membership: Membership,
+        files: MembershipFiles,
+        boot: str,
+        is_booting: bool,
+        gate_files: GateFiles,
+        surroundings: Surroundings,
+        journal: Journal,
+        clients: Clients,
+        left: Callable[[], None],
+    ) -> None:
+        """Read the log; raise StorageError when it is damaged or cannot be read."""
+        self.membership = membership
+        self._files = files
+        self._clients = clients
+        self._count = 0
+        self._asked: dict[int, asyncio.Future[tuple[int, str]]] = {}
+        identity = load_identity(files.keys)
+        self._writer = LogWriter(files.log, membership, self.feed)
+        grants = gate_files.grants()
+        node = Node(
+            name=membership.node,
+            boot=boot,
+            agent=now(),
+            entropy=SystemEntropy(),
+            hard_state=self._writer.hard_state,
+            entries=self._writer.entries,
+            founders=(membership.node,) if membership.is_founder else (),
+            is_booting=is_booting,
+            gates={unit: one.epoch for unit, one in grants.items() if one and one.incarnation == boot},
+            up_files=gate_files.up_units(),
+        )
+        for unit, one in grants.items():
+            if one is None or one.incarnation != boot:
+                gate_files.remove_grant(unit)
+        join = JoinService(identity.authority_pem, Doorkeeper(files, self).authorize)
+        others = tuple(member for member in membership.members if member.name != membership.node)
+        self._streams = Streams(identity, others, join, self.feed)
+        performer = Performer(
+            node=membership.node,
+            boot=boot,
+            writer=self._writer,
+            streams=self._streams,
+            jobs=surroundings.jobs,
+            gate_files=gate_files,
+            journal=journal,
+            clients=self,
+            left=left,
+        )
+        self._host = Host(node, performer.perform)
+        self._refreshing: asyncio.Task[None] | None = None
+
+    @property
+    def node(self) -> Node:
+        """The node, for questions."""
+        return self._host.node
+
+    def start(self, address: str = "") -> None:
+        """Listen and begin; raise SynodError when the port is taken."""
+        self._streams.start(address, self.membership.port)
+        self._refreshing = asyncio.get_running_loop().create_task(self._keep_members())
+
+    async def stop(self) -> None:
+        """Stop; what is queued is written and sent first."""
+        self._host.close()
+        if self._refreshing is not None:
+            self._refreshing.cancel()
+        await self._writer.close()
+        await self._streams.stop()
+
+    def feed(self, event: Event) -> None:
+        """Let the node digest an event."""
+        self._host.feed(event)
+
+    # Questions from inside the agent
+
+    async def ask(self, request: Request) -> tuple[int, str]:
+        """Ask the node and wait for its answer: exit status and text."""
+        self._count -= 1
+        number = self._count
+        answered: asyncio.Future[tuple[int, str]] = asyncio.get_running_loop().create_future()
+        self._asked[number] = answered
+        try:
+            self.feed(Asked(client=number, request=request))
+            return await answered
+        finally:
+            del self._asked[number]
+            if not answered.done() or answered.cancelled():
+                self.feed(ClientGone(client=number))
+
+    def answer(self, client: int, status: int, text: str) -> None:
+        """Pass an answer on to whoever asked."""
+        if client >= 0:
+            self._clients.answer(client, status, text)
+        elif client in self._asked and not self._asked[client].done():
+            self._asked[client].set_result((status, text))
+
+    def status(self, client: int, text: str) -> None:
+        """Pass on what is being waited for."""
+        if client >= 0:
+            self._clients.status(client, text)
+
+    def extend(self, client: int, span: Usec) -> None:
+        """Pass on more time."""
+        if client >= 0:
+            self._clients.extend(client, span)
+
+    # Letting nodes in
+
+    async def admit(self, request: Admit) -> None:
+        """Commit an admission; raise SynodError with the reason."""
+        status, text = await self.ask(request)
+        if status:
+            raise as_error(status, text)
+
+    def members(self) -> tuple[Member, ...]:
+        """List all members as the log has them."""
+        return tuple(
+            Member(name=row.name, address=row.address, port=row.port, fingerprint=row.fingerprint)
+            for row in self.node.state.nodes.values()
+        )
+
+    async def _keep_members(self) -> None:
+        """Keep the members on disk, for the next start, and drop streams of who is none any more."""
+        saved = self.membership
+        while True:
+            await asyncio.sleep(REFRESH_SEC)
+            members = self.members()
+            if self.node.desk.is_registered and members != saved.members:
+                self._streams.keep_only([member.name for member in members])
+                saved = Membership(
+                    cluster=saved.cluster,
+                    cluster_id=saved.cluster_id,
+                    node=saved.node,
+                    address=saved.address,
+                    port=saved.port,
+                    is_founder=saved.is_founder,
+                    members=members,
+                )
+                self._files.save(saved)
+
+
+def as_error(status: int, text: str) -> SynodError:
+    """Turn an answer into the error that it stands for."""
+    if status == ExitStatus.NOT_QUORATE:
+        return NotQuorateError(text)
+    if status in (ExitStatus.OUTCOME_UNKNOWN, ExitStatus.TIMEOUT):
+        return IndefiniteError(text)
+    return RefusedError(text)
