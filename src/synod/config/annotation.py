@@ -19,7 +19,7 @@ from synod.config.finding import Finding, Severity, finding
 from synod.config.ini import Assignment, IniFile
 from synod.config.specifiers import Host, expand, split_name
 from synod.config.values import parse_boolean, parse_timeout, words
-from synod.model.spec import DEPENDENCY_TIMEOUT_DEFAULT, INSTANCES_MAX, NAMES_MAX, UnitSpec
+from synod.model.spec import INSTANCES_MAX, NAMES_MAX, UnitSpec
 
 SECTION: Final = "X-Synod"
 
@@ -115,7 +115,7 @@ class _Reader:
     host: Host
     lists: dict[str, dict[str, Mention]] = field(default_factory=dict)
     instances: int | None = INSTANCES_DEFAULT
-    timeout: Usec = DEPENDENCY_TIMEOUT_DEFAULT
+    timeout: Usec | None = None
     scalars: dict[str, Mention] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
     origin: tuple[str, int] | None = None
@@ -149,7 +149,9 @@ class _Reader:
         elif key == "Instances":
             self.instances = self.scalar(assignment, file, _parse_instances, default=INSTANCES_DEFAULT)
         elif key == "DependencyTimeoutSec":
-            self.timeout = self.scalar(assignment, file, parse_timeout, default=DEPENDENCY_TIMEOUT_DEFAULT)
+            self.timeout = self.scalar(
+                assignment, file, parse_timeout, default=self.host.dependency_timeout_usec
+            )
         elif key in SYSTEMD_KEYS:
             self.complain(
                 "unsupported-key",
@@ -234,7 +236,7 @@ class _Reader:
         spec = (
             None
             if is_broken or self.origin is None
-            else _spec(self.unit, fields, self.instances, self.timeout)
+            else _spec(self.unit, fields, self.instances, self.timeout or self.host.dependency_timeout_usec)
         )
         return Annotation(
             unit=self.unit,

@@ -9,14 +9,20 @@ from dataclasses import dataclass
 from string import hexdigits
 
 from synod.base.ids import UnitName
+from synod.base.usec import Usec
+from synod.model.spec import DEPENDENCY_TIMEOUT_DEFAULT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Host:
-    """What ``%H`` and ``%m`` stand for on this node; empty values where nobody can know."""
+    """What a node adds to the annotations it reads: ``%H``, ``%m`` and the default of synod.conf(5).
+
+    The texts are empty where nobody can know them.
+    """
 
     host_name: str = ""
     machine_id: str = ""
+    dependency_timeout_usec: Usec = DEPENDENCY_TIMEOUT_DEFAULT
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The settings of synod.conf(5): one row each.
+
+Decides names, notations and defaults; the man page and the shipped file are made from these rows. Refuses
+to know where files are found; that is ``settings``'s.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from synod.base.usec import USEC_PER_MSEC, USEC_PER_SEC, Usec, format_span
+from synod.config.values import choice, parse_address, parse_port, parse_timeout
+from synod.model.spec import DEPENDENCY_TIMEOUT_DEFAULT
+
+Value = str | int | Usec
+
+LOG_LEVELS: Final = ("debug", "info", "notice", "warning", "err")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """One row: ``[section] key=``, the field of Settings that it sets, and what the man page says.
+
+    Spans are microseconds. An empty assignment brings the default back.
+    """
+
+    section: str
+    key: str
+    field: str
+    parse: Callable[[str], Value]
+    default: Value
+    help: str
+    version: str = "0.1"
+
+    @property
+    def default_text(self) -> str:
+        """The default as one would write it in the file."""
+        return format_span(Usec(int(self.default))) if self.key.endswith("Sec") else str(self.default)
+
+
+SETTINGS: Final[tuple[Setting, ...]] = (
+    Setting(
+        section="Cluster",
+        key="Address",
+        field="address",
+        parse=parse_address,
+        default="",
+        help="Takes an IP address of this node, at which the others reach it. Defaults to the one that leads to"
+        " them.",
+    ),
+    Setting(
+        section="Cluster",
+        key="Port",
+        field="port",
+        parse=parse_port,
+        default=8470,
+        help="Takes a port number, used over TCP and UDP by all nodes alike.",
+    ),
+    Setting(
+        section="Log",
+        key="HeartbeatSec",
+        field="heartbeat_usec",
+        parse=parse_timeout,
+        default=Usec(100 * USEC_PER_MSEC),
+        help="Takes a time span: how often the leader is heard by the other voters.",
+    ),
+    Setting(
+        section="Log",
+        key="ElectionTimeoutSec",
+        field="election_timeout_usec",
+        parse=parse_timeout,
+        default=Usec(1 * USEC_PER_SEC),
+        help="Takes a time span: a voter that has not heard the leader for so long, and up to twice that, asks for"
+        " votes. At least three times HeartbeatSec=.",
+    ),
+    Setting(
+        section="Agent",
+        key="LogLevel",
+        field="log_level",
+        parse=choice(*LOG_LEVELS),
+        default="info",
+        help=f"Takes one of {', '.join(LOG_LEVELS)}: less important messages are dropped.",
+    ),
+    Setting(
+        section="Defaults",
+        key="DependencyTimeoutSec",
+        field="dependency_timeout_usec",
+        parse=parse_timeout,
+        default=DEPENDENCY_TIMEOUT_DEFAULT,
+        help="Takes a time span: how long a start waits for its dependencies on other nodes, for units that do not"
+        " say it themselves.",
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What synod.conf(5) amounts to; a field for each row of ``SETTINGS``."""
+
+    address: str
+    port: int
+    heartbeat_usec: Usec
+    election_timeout_usec: Usec
+    log_level: str
+    dependency_timeout_usec: Usec
+
+
+def render_defaults() -> str:
+    """Return the text of the shipped synod.conf: every setting as a comment, with its default."""
+    lines = [
+        "# SPDX-License-Identifier: LGPL-2.1-or-later",
+        "# See synod.conf(5). All settings have their defaults.",
+    ]
+    section = ""
+    for setting in SETTINGS:
+        if setting.section != section:
+            section = setting.section
+            lines += ["", f"[{section}]"]
+        lines.append(f"#{setting.key}={setting.default_text}")
+    return "\n".join(lines) + "\n"
