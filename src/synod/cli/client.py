@@ -58,8 +58,12 @@ class Question:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What came back from a question that succeeded: a line for people, which may be empty, and data."""
+    """What came back: a line for people, which may be empty, and data.
 
+    ``status`` other than 0 comes with data: a question was answered, and the answer is bad news.
+    """
+
+    status: int
     text: str
     data: object
 
@@ -163,11 +167,11 @@ def _parse(line: bytes) -> Mapping[str, object] | None:
 
 
 def _answer(question: Question, message: Mapping[str, object]) -> Answer:
-    status, text = message["exit"], _text(message.get("text"))
+    status, text, data = message["exit"], _text(message.get("text")), message.get("data")
     assert isinstance(status, int)
-    if status != ExitStatus.SUCCESS:
+    if status != ExitStatus.SUCCESS and (data is None or not question.is_query):
         raise AgentError(text or f"the agent refused '{question.method}' and gave no reason", status)
-    return Answer(text=text, data=message.get("data"))
+    return Answer(status=status, text=text, data=data)
 
 
 def _text(value: object) -> str:

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 
 import click
 
-from synod.base.errors import NotConfiguredError
+from synod.base.errors import NotConfiguredError, NotQuorateError, UsageError
+from synod.cli.client import AgentError
 from synod.cli.names import Address, Node
 from synod.cli.options import Session, data_options, json_option, pass_session, talk_options
 from synod.cli.output import Output
@@ -66,7 +67,7 @@ def join(session: Session, member: tuple[str, int | None], word: str, role: str,
     host, port = member
     own_address, own_port = address or (None, None)
     if own_port is not None:
-        raise click.UsageError("the port of this node is set by Port= in synod.conf, not by --address")
+        raise UsageError("a node that joins listens on the default port; give --address without a port")
     session.change(
         "join",
         {"address": host, "port": port, "token": word, "role": role, "own_address": own_address},
@@ -127,17 +128,22 @@ def list_nodes(session: Session) -> None:
 @pass_session
 def status(session: Session) -> None:
     """Show the cluster as this node sees it: members, quorum, units, alarms."""
-    data = an_object(session.query("status"))
-    output = session.output
-    if output.is_json:
-        output.data(data)
-    if data.get("member") is not True:
+    answer = session.inquire("status")
+    data = an_object(answer.data)
+    is_member = data.get("member") is True
+    if session.output.is_json:
+        session.output.data(data)
+    elif is_member:
+        _print_status(session.output, data)
+    if not is_member:
         raise NotConfiguredError(
             "this node is not a member of a cluster; try: synodctl init --name CLUSTER, "
             "or: synodctl join ADDR --token TOKEN"
         )
-    if not output.is_json:
-        _print_status(output, data)
+    if data.get("quorate") is not True:
+        raise NotQuorateError("no majority of voters answers: nothing can be changed until one does")
+    if answer.status:
+        raise AgentError(answer.text or "the agent reports a problem", answer.status)
 
 
 COMMANDS = (init, token, join, leave, remove, status, list_nodes, drain, undrain)

@@ -27,7 +27,7 @@ INTERRUPTED: Final = 128 + signal.SIGINT
 
 LATER: Final[Mapping[str, tuple[str, str]]] = {
     "verify": ("synod.cli.verify:verify", "Check annotations without asking the agent."),
-    "cat-config": ("synod.cli.settings:cat_config", "Print the settings of this node and their origin."),
+    "cat-config": ("synod.cli.settings:cat_config", "Print the settings of this node and where each comes from."),
     "lab": ("synod.cli.lab:lab", "Throw-away clusters of real systemd nodes on this machine."),
 }
 """Verb -> (where it is, its line in --help)."""
@@ -119,7 +119,8 @@ def run(arguments: Sequence[str]) -> int:
         print_error(str(error))
         return error.exit_status
     except OSError as error:  # what neither the agent's conversation nor a file's reader expected
-        print_error(f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror or error))
+        reason = error.strerror or str(error)
+        print_error(f"{error.filename}: {reason}" if error.filename else reason)
         return ExitStatus.FAILURE
     return result if isinstance(result, int) else ExitStatus.SUCCESS
 

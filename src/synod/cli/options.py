@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar
 import click
 
 from synod.base.usec import Usec
-from synod.cli.client import CHANGE_USEC, QUERY_USEC, UNITS_USEC, Answer, Question, ask
+from synod.cli.client import CHANGE_USEC, QUERY_USEC, UNITS_USEC, AgentError, Answer, Question, ask
 from synod.cli.names import Span
 from synod.cli.output import JSON_MODES, Output
 
@@ -30,7 +30,14 @@ class Session:
 
     def query(self, method: str, params: Mapping[str, object] | None = None) -> object:
         """Ask for data; nothing is changed."""
-        return self._ask(method, params or {}, QUERY_USEC, is_query=True).data
+        answer = self.inquire(method, params)
+        if answer.status:
+            raise AgentError(answer.text or f"the agent cannot answer '{method}'", answer.status)
+        return answer.data
+
+    def inquire(self, method: str, params: Mapping[str, object] | None = None) -> Answer:
+        """Ask for data that may come with a bad status."""
+        return self._ask(method, params or {}, QUERY_USEC, is_query=True)
 
     def change(self, method: str, params: Mapping[str, object], *, waits_for_units: bool = False) -> Answer:
         """Ask for a change; what the agent has to say about it is shown to people."""
