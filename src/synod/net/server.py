@@ -131,10 +131,11 @@ class StreamServer:
 
     async def _welcome(self, connection: socket.socket, address: str) -> None:
         """Take one caller through the handshake and, when it joins, through all of its stay."""
+        inbound = _Inbound(self)  # kept here, because uvloop returns its own protocol instead
         try:
             tune(connection, self._settings.user_timeout_usec)
-            _, inbound = await asyncio.get_running_loop().connect_accepted_socket(
-                lambda: _Inbound(self),
+            await asyncio.get_running_loop().connect_accepted_socket(
+                lambda: inbound,
                 connection,
                 ssl=self._context,
                 ssl_handshake_timeout=self._settings.handshake_usec / USEC_PER_SEC,

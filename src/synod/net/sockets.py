@@ -45,7 +45,9 @@ def explain(error: OSError) -> str:
         return (error.reason or str(error)).replace("_", " ").lower()
     if isinstance(error, socket.gaierror):
         return str(error.strerror).lower()
-    return os.strerror(error.errno).lower() if error.errno else str(error)
+    if error.errno:
+        return os.strerror(error.errno).lower()
+    return str(error) or "the connection broke"
 
 
 def plain_address(address: str) -> str:

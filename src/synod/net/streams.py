@@ -204,8 +204,9 @@ class StreamPool:
         """Connect once, or knock where the peer is to call; raise OSError or PeerError with the reason."""
         async with asyncio.timeout(self.settings.dial_usec / USEC_PER_SEC):
             connection = await connect(address.host, address.port, self.settings.user_timeout_usec)
-            transport, outbound = await asyncio.get_running_loop().create_connection(
-                lambda: _Outbound(self, peer),
+            outbound = _Outbound(self, peer)
+            transport, _ = await asyncio.get_running_loop().create_connection(
+                lambda: outbound,
                 sock=connection,
                 ssl=self._context,
                 server_hostname=SERVER_NAME,
