@@ -1,21 +1,24 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The settings of synod.conf(5): one row each.
 
-Decides names, notations and defaults; the man page and the shipped file are made from these rows. Refuses
-to know where files are found; that is ``settings``'s.
+Decides names, notations and defaults; the man page and the shipped file are made from these rows. Refuses to
+know where files are found; that is ``settings``'s.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from synod.base.usec import USEC_PER_MSEC, USEC_PER_SEC, Usec, format_span
+from synod.base.usec import Usec, format_span
 from synod.config.values import choice, parse_address, parse_port, parse_timeout
+from synod.ledger.timing import Timing
 from synod.model.spec import DEPENDENCY_TIMEOUT_DEFAULT
 
 Value = str | int | Usec
 
 LOG_LEVELS: Final = ("debug", "info", "notice", "warning", "err")
+
+_TIMING: Final = Timing()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +49,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         field="address",
         parse=parse_address,
         default="",
-        help="Takes an IP address of this node, at which the others reach it. Defaults to the one that leads to"
+        help="Takes an IP address of this node, at which the others reach it. Defaults to that of the route to"
         " them.",
     ),
     Setting(
@@ -62,7 +65,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         key="HeartbeatSec",
         field="heartbeat_usec",
         parse=parse_timeout,
-        default=Usec(100 * USEC_PER_MSEC),
+        default=_TIMING.heartbeat,
         help="Takes a time span: how often the leader is heard by the other voters.",
     ),
     Setting(
@@ -70,9 +73,9 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         key="ElectionTimeoutSec",
         field="election_timeout_usec",
         parse=parse_timeout,
-        default=Usec(1 * USEC_PER_SEC),
-        help="Takes a time span: a voter that has not heard the leader for so long, and up to twice that, asks for"
-        " votes. At least three times HeartbeatSec=.",
+        default=_TIMING.election_min,
+        help="Takes a time span: a voter that has not heard the leader for so long, and up to half as long"
+        " again, asks for votes. At least twice HeartbeatSec=, and 150ms.",
     ),
     Setting(
         section="Agent",
@@ -88,8 +91,8 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         field="dependency_timeout_usec",
         parse=parse_timeout,
         default=DEPENDENCY_TIMEOUT_DEFAULT,
-        help="Takes a time span: how long a start waits for its dependencies on other nodes, for units that do not"
-        " say it themselves.",
+        help="Takes a time span: how long a start waits for dependencies on other nodes, unless the unit says"
+        " it. To be the same on all nodes.",
     ),
 )
 
@@ -105,13 +108,15 @@ class Settings:
     log_level: str
     dependency_timeout_usec: Usec
 
+    def timing(self) -> Timing:
+        """Return the periods of the log; raise ValueError when they do not go together."""
+        start = self.election_timeout_usec
+        return Timing(heartbeat=self.heartbeat_usec, election_min=start, election_max=Usec(start * 3 // 2))
+
 
 def render_defaults() -> str:
     """Return the text of the shipped synod.conf: every setting as a comment, with its default."""
-    lines = [
-        "# SPDX-License-Identifier: LGPL-2.1-or-later",
-        "# See synod.conf(5). All settings have their defaults.",
-    ]
+    lines = ["# SPDX-License-Identifier: LGPL-2.1-or-later", "# See synod.conf(5); these are the defaults."]
     section = ""
     for setting in SETTINGS:
         if setting.section != section:

@@ -13,14 +13,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from synod.base.errors import ConfigError
+from synod.base.usec import format_span
 from synod.config.dropins import follow, is_dev_null
 from synod.config.ini import FILE_BYTES_MAX, Assignment, IniFile, parse
 from synod.config.schema import SETTINGS, Setting, Settings, Value
 
 DIRECTORIES: Final = ("etc/synod", "run/synod", "usr/local/lib/synod", "usr/lib/synod")
 FILE_NAME: Final = "synod.conf"
-HEARTBEATS_PER_ELECTION_MIN: Final = 3
-"""Fewer, and one lost heartbeat ends a term."""
 
 _ROWS: Final[Mapping[tuple[str, str], Setting]] = {(row.section, row.key): row for row in SETTINGS}
 _SECTIONS: Final = tuple(dict.fromkeys(row.section for row in SETTINGS))
@@ -103,10 +102,13 @@ def _value(row: Setting, assignment: Assignment, path: Path) -> Value:
 
 
 def _check(settings: Settings, origins: Mapping[str, str]) -> None:
-    if settings.election_timeout_usec < HEARTBEATS_PER_ELECTION_MIN * settings.heartbeat_usec:
+    try:
+        settings.timing()
+    except ValueError as error:
         place = origins.get("election_timeout_usec") or origins["heartbeat_usec"]
-        least = HEARTBEATS_PER_ELECTION_MIN
-        raise ConfigError(f"{place}: [Log] ElectionTimeoutSec= is below {least} times HeartbeatSec=")
+        times = f"{format_span(settings.election_timeout_usec)} and {format_span(settings.heartbeat_usec)}"
+        reason = "ElectionTimeoutSec= is to be at least twice HeartbeatSec=, and 150ms"
+        raise ConfigError(f"{place}: [Log] {reason}; they are {times}") from error
 
 
 def _unknown(assignment: Assignment) -> str:
