@@ -54,10 +54,7 @@ class GateFiles:
     def write_grant(self, grant: Grant) -> None:
         """Let the unit start here: first its environment with the fencing token, then the gate."""
         _check_incarnation(grant.incarnation)
-        _replace(
-            _entry(self._paths.environments, grant.unit),
-            f"SYNOD_EPOCH={grant.epoch}\nSYNOD_INSTANCE={grant.instance}\n",
-        )
+        _replace(_entry(self._paths.environments, grant.unit), f"SYNOD_EPOCH={grant.epoch}\n")
         _replace(
             _entry(self._paths.grants, grant.unit),
             f"epoch={grant.epoch}\ninstance={grant.instance}\nincarnation={grant.incarnation}\n",

@@ -56,6 +56,11 @@ class Journal:
         )
         self._dropped = 0
 
+    @property
+    def dropped(self) -> int:
+        """Messages lost since the last one that was taken."""
+        return self._dropped
+
     def close(self) -> None:
         """Close the socket."""
         self._socket.close()

@@ -240,7 +240,10 @@ class Manager:
         row = _listed((await self._call("ListUnitsByNames", "as", [unit])).body[0][0])
         if row.active_state == "inactive" and row.job_id == 0:
             return inactive_state(row.unit, load_state=row.load_state, sub_state=row.sub_state)
-        return await self.unit_state(unit)
+        state = await self.unit_state(unit)
+        if state.active_state == "inactive" and state.job_id == 0:
+            return inactive_state(state.unit, load_state=state.load_state, sub_state=state.sub_state)
+        return state
 
     async def _call(
         self, member: str, signature: str, *body: Any, timeout_usec: Usec | None = None

@@ -56,7 +56,12 @@ class Connection(MessageBus):
     def __init__(self, address: str | None, *, needs_unix_fds: bool) -> None:
         """Open the socket of ``address``, by default the system bus; raises OSError."""
         library: Any = super()  # whose releases differ in what they annotate
-        library.__init__(bus_address=address, bus_type=BusType.SYSTEM, negotiate_unix_fd=needs_unix_fds)
+        try:
+            library.__init__(bus_address=address, bus_type=BusType.SYSTEM, negotiate_unix_fd=needs_unix_fds)
+        except OSError:
+            self._stream.close()
+            self._sock.close()
+            raise
 
     async def disconnected(self) -> None:
         """Wait for the end of the connection; raises what ended it, if anything in particular did."""
