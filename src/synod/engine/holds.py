@@ -60,6 +60,8 @@ class Holds:
         """Whether the stop is somebody's word on this node, and not the cluster's doing or a shutdown."""
         if self._desk.is_stopping or self._desk.is_leaving or self._judge.is_wished_down(unit):
             return False
+        if self._desk.row(unit).grant_on(self._desk.me) is None:
+            return False  # what does not run here cannot be stopped here
         return not self._judge.is_stopped_by_a_dependency(unit)
 
     def _answered(self, client: int, unit: UnitName) -> Callable[[], None]:

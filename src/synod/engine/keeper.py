@@ -95,8 +95,7 @@ class Keeper:
         if self._is_unwanted(unit, grant):
             self._take_down(unit, course, seen)
         elif not seen.is_gone:
-            self._set_gate(unit, grant, is_open=self._judge.may_start(unit))
-            course.was_tried = course.was_tried or seen.is_up or unit in self._open
+            self._accompany(unit, grant, course, seen)
         elif course.job is not None:
             pass  # its end is the next event
         elif course.was_tried or course.failure:
@@ -128,11 +127,23 @@ class Keeper:
             MessageId.UNIT_STARTED, PRIORITY_NOTICE, f"Starting '{unit}', granted by the cluster.", unit
         )
 
+    def _accompany(self, unit: UnitName, grant: Grant, course: _Course, seen: LocalUnit) -> None:
+        """Keep the gate of a unit that is up, on its way up, or on its way down."""
+        if seen.job == "stop" or (seen.is_down and not seen.job):
+            # The next start waits at the gate until nothing is left of this one.
+            self._close(unit)
+        else:
+            self._set_gate(unit, grant, is_open=self._judge.may_start(unit))
+            course.was_tried = course.was_tried or seen.is_up or unit in self._open
+
     def _take_down(self, unit: UnitName, course: _Course, seen: LocalUnit) -> None:
         self._close(unit)
+        course.was_tried, course.failure = False, ""
         if seen.is_gone:
             if course.job is None:
                 self._release(unit, course, Ending.STOPPED, "stopped")
+        elif seen.is_down and seen.job == "start":
+            pass  # it waits at the gate, where it says what is wanted
         elif course.job is None and seen.job not in _DOWN_JOBS and not self._desk.is_stopping:
             # In a shutdown PID 1 has stop jobs of its own, ordered behind the drain: ours would wait for it.
             course.job = self._desk.run("stop", unit)

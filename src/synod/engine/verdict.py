@@ -31,6 +31,8 @@ class Verdict:
 
     prospect: Prospect
     text: str
+    is_circle: bool = False
+    """Whether the units wait for each other."""
 
 
 class Judge:
@@ -67,9 +69,21 @@ class Judge:
         row = self._desk.row(unit)
         if not row.is_wanted or self._readiness.is_up(unit):
             return False
+        if self._is_doomed(unit):
+            return False
         if row.spec is not None and not row.spec.is_exclusive:
             return any(self._desk.state.nodes[node].may_be_granted for node in row.reports)
         return bool(row.grants) or any(not text for text in self.refusals(unit).values())
+
+    def _is_doomed(self, unit: UnitName, seen: tuple[UnitName, ...] = ()) -> bool:
+        """Whether something that the unit requires will not come up: nobody waits for it then."""
+        spec = self._desk.spec(unit)
+        for name in (*spec.requires, *spec.binds_to) if spec is not None else ():
+            if name in seen or self._readiness.is_up(name):
+                continue
+            if stands_in_the_way(self._desk.state, name) or self._is_doomed(name, (*seen, unit)):
+                return True
+        return False
 
     # What becomes of it?
 
@@ -80,7 +94,7 @@ class Judge:
             return Verdict(Prospect.UP, f"{unit} runs on {', '.join(holders)}")
         if unit in path:
             circle = " -> ".join([*path[path.index(unit) :], unit])
-            return Verdict(Prospect.HOPELESS, f"the units wait for each other: {circle}")
+            return Verdict(Prospect.HOPELESS, f"the units wait for each other: {circle}", is_circle=True)
         if not self._desk.state.cluster_id:
             return Verdict(Prospect.WAITING, "waiting for the cluster's log")
         obstacle = stands_in_the_way(self._desk.state, unit)
@@ -94,7 +108,7 @@ class Judge:
         for name in (*spec.requires, *spec.binds_to) if spec is not None else ():
             below = self.verdict(name, path)
             if below.prospect is Prospect.HOPELESS:
-                return Verdict(Prospect.HOPELESS, f"{unit} requires {name}: {below.text}")
+                return Verdict(Prospect.HOPELESS, f"{unit} requires {name}: {below.text}", below.is_circle)
             if below.prospect is Prospect.WAITING and waiting is None:
                 waiting = Verdict(Prospect.WAITING, f"{unit} waits for {name}: {below.text}")
         if waiting is not None:
@@ -102,8 +116,8 @@ class Judge:
         pending = self.pending(unit)
         if pending is not None:
             below = self.verdict(pending, path)
-            if below.prospect is Prospect.HOPELESS and pending in path:
-                return Verdict(Prospect.HOPELESS, below.text)
+            if below.is_circle:
+                return below
             return Verdict(Prospect.WAITING, f"{unit} comes after {pending}: {below.text}")
         return None
 

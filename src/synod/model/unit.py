@@ -32,9 +32,14 @@ class LocalUnit:
         return self.active in UP_STATES and self.job not in ("stop", "restart", "try-restart")
 
     @property
+    def is_down(self) -> bool:
+        """Whether it does nothing now; a job may be about to change that, and processes may be left."""
+        return self.active in ("inactive", "failed")
+
+    @property
     def is_gone(self) -> bool:
         """Whether nothing of the unit runs and nothing will: the clean stop of safety rule 2.2."""
-        return self.active in ("inactive", "failed") and not self.job and not self.is_populated
+        return self.is_down and not self.job and not self.is_populated
 
 
 def mirror_of(unit: UnitName) -> UnitName:
