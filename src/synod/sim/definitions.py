@@ -30,12 +30,12 @@ class UnitFile:
     needs: tuple[str, ...] = ()
     """Paths without which a start is skipped."""
     needs_not: tuple[str, ...] = ()
-    """Paths with which a start is skipped."""
+    """Paths that make a start needless when all of them exist."""
     asks_at_start: str = ""
     """What the waiter that is ExecStart= asks the agent: place or want."""
     asks_at_stop: str = ""
     """What the waiter that is ExecStop= asks: release or leave."""
-    timeout_usec: int = 90 * USEC_PER_SEC
+    timeout_usec: int = 100 * USEC_PER_SEC
     """How long a waiter may take."""
 
     @property
@@ -101,23 +101,26 @@ def of_synod(unit: UnitName) -> UnitFile | None:
     subject = UnitName(rest.rpartition(".")[0])
     match prefix:
         case "synod-gate":
-            return UnitFile(unit=unit, needs_not=(PATHS.grant + subject,), asks_at_start="place")
+            return UnitFile(unit=unit, needs_not=(PATHS.grant + subject, LEASE), asks_at_start="place")
         case "synod-await":
             return UnitFile(unit=unit, needs_not=(PATHS.up + subject,), asks_at_start="want")
-        case "synod-mirror" | "synod-bound":
+        case "synod-mirror":
             waiter = UnitName(f"synod-await@{subject}.service")
             return UnitFile(unit=unit, requires=(waiter,), after=(waiter,))
+        case "synod-bound":
+            return UnitFile(unit=unit, requires=(mirror_of(subject),), after=(mirror_of(subject),))
         case "synod-hold":
             return UnitFile(
                 unit=unit,
                 part_of=(subject,),
                 after=(subject,),
                 before=(DRAIN,),
+                needs=(PATHS.grant + subject,),
                 asks_at_stop="release",
                 timeout_usec=60 * USEC_PER_SEC,
             )
         case _ if unit == DRAIN:
-            return UnitFile(unit=unit, asks_at_stop="leave", timeout_usec=180 * USEC_PER_SEC)
+            return UnitFile(unit=unit, asks_at_stop="leave", timeout_usec=120 * USEC_PER_SEC)
     return None
 
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Jobs and transactions of PID 1: what one request pulls in, what merges, what waits for what.
 
-The rules are those of systemd(1) and systemd.unit(5) ("Requires=", "BindsTo=", "PartOf=", "Before=, After=");
+The rules are those of systemd(1) and systemd.unit(5) ("Requires=", "BindsTo=", "PartOf=", "After=");
 of two ordered units a stop goes first, whatever their order.
 """
 

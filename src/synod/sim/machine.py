@@ -239,7 +239,10 @@ class Machine:
     # Waiters
 
     def ask(self, waiter: Waiter) -> None:
-        """Let a waiter look for the agent."""
+        """Let a waiter look for the agent; gates and awaits want it, so that it is started for them."""
+        if waiter.verb in ("place", "want") and self.is_member and not self.is_agent_wanted:
+            self.is_agent_wanted = True
+            self.start_agent_later(self.dice.between(50, 300) * USEC_PER_MSEC)
         self._ask_later(waiter, self.dice.between(1, 5) * USEC_PER_MSEC, self.clock.now)
 
     def hang_up(self, waiter: Waiter) -> None:

@@ -299,7 +299,7 @@ class ServiceManager:
             return ""
         if not all(map(self._around.exists, unit.file.needs)):
             return "done"
-        if any(map(self._around.exists, unit.file.needs_not)):
+        if unit.file.needs_not and all(map(self._around.exists, unit.file.needs_not)):
             return "done"
         if any(self._unit(other).active != "active" for other in unit.file.binds_to):
             return "dependency"
