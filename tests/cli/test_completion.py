@@ -13,7 +13,8 @@ from cli_agent import ScriptedAgent, final
 
 from synod.cli.main import GROUPS
 
-SCRIPT = Path(__file__).parent.parent.parent / "packaging/tree/usr/share/bash-completion/completions/synodctl"
+TREE = Path(__file__).parent.parent.parent / "packaging/tree"
+SCRIPT = TREE / "usr/share/bash-completion/completions/synodctl"
 # Outside of readline compopt fails; what matters is that it is asked for.
 DRIVER = """
 set -u
@@ -60,8 +61,8 @@ def test_options_and_their_values_are_offered(complete: Complete) -> None:
 
 
 def test_units_and_nodes_are_those_of_the_cluster(complete: Complete, agent: ScriptedAgent) -> None:
-    units = [{"unit": name} for name in ("db.service", "job@b.service", "job@a.service", "bad name\nplain,x")]
-    agent.answers(final(data=units))
+    names = ("db.service", "job@b.service", "job@a.service", "bad name\nplain,x")
+    agent.answers(final(data=[{"unit": name} for name in names]))
     assert complete("synodctl start d") == ["db.service"]
     assert complete("synodctl start ") == ["db.service", "job@b.service", "job@a.service"]
     assert complete("synodctl start job@a") == ["a.service"]  # bash replaces what follows the "@"

@@ -12,6 +12,7 @@ from importlib import import_module
 from typing import Any, Final, NoReturn
 
 import click
+from click.shell_completion import CompletionItem
 
 from synod import __version__
 from synod.base.errors import SynodError
@@ -27,7 +28,7 @@ INTERRUPTED: Final = 128 + signal.SIGINT
 
 LATER: Final[Mapping[str, tuple[str, str]]] = {
     "verify": ("synod.cli.verify:verify", "Check annotations without asking the agent."),
-    "cat-config": ("synod.cli.settings:cat_config", "Print the settings of this node and where each comes from."),
+    "cat-config": ("synod.cli.settings:cat_config", "Print the settings of this node and their origin."),
     "lab": ("synod.cli.lab:lab", "Throw-away clusters of real systemd nodes on this machine."),
 }
 """Verb -> (where it is, its line in --help)."""
@@ -62,6 +63,11 @@ class Verbs(click.Group):
             # Its default differs between releases of click; a missing verb is an error of usage in all.
             command.no_args_is_help = False
         return command
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Offer verbs and options, without importing any of the verbs."""
+        verbs = [CompletionItem(name) for name in self.list_commands(ctx) if name.startswith(incomplete)]
+        return verbs + click.Command.shell_complete(self, ctx, incomplete)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the verbs by group, without importing any of them."""

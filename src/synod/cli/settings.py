@@ -16,7 +16,7 @@ from synod.systemd.paths import Paths
 @no_pager_option
 @pass_session
 def cat_config(session: Session) -> None:
-    """Print the settings of this node and where each comes from."""
+    """Print the settings of this node and their origin."""
     loaded = load_settings(Paths.from_environment().root)
     for warning in loaded.warnings:
         session.output.note(warning)
