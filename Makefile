@@ -1,9 +1,46 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
+# Run as root on Debian 12. Every target installs what it needs.
 
 BUILD := build
+VENV := $(BUILD)/venv
+# Debian's interpreter and its modules: what is tested is what the package uses.
+PYTHON := /usr/bin/python3
 
-.PHONY: deb
+HOST_PACKAGES := dbus dbus-daemon debhelper devscripts dh-python git groff-base iproute2 lintian man-db mmdebstrap \
+	nftables pybuild-plugin-pyproject python3-all python3-click python3-cryptography python3-dbus-fast \
+	python3-dbus-next python3-docutils python3-msgpack python3-pyroute2 python3-pystemd python3-setuptools \
+	python3-uvloop python3-venv systemd-container
 
-# The Debian package of the working tree, build/synod_*_all.deb; rebuilt only when a source has changed.
-deb:
+.PHONY: help demo check check-fast deb setup bench-generator clean
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 20
+
+demo: host deb ## three nodes, a database and its web service: the main promises, live (below 90 s)
+	@$(PYTHON) -B tools/demo/run.py
+
+check: setup deb ## everything that CI runs: linters, types, contracts, tests, simulator, real nodes
+	@$(VENV)/bin/python -B -m pytest -q
+
+check-fast: setup ## the same without real nodes: seconds, for every save
+	@$(VENV)/bin/python -B -m pytest -q -m "not system"
+
+deb: host ## build/synod_*_all.deb; rebuilt only when a source has changed
 	@packaging/build-deb $(BUILD)
+
+bench-generator: setup ## the generator's time over the number of unit files
+	@$(VENV)/bin/python -B tools/bench_generator.py
+
+setup: host $(VENV)/.ready ## host packages and the virtual environment of the tests
+
+.PHONY: host
+host:
+	@tools/host-setup $(HOST_PACKAGES)
+
+$(VENV)/.ready: tools/requirements.txt | host
+	$(PYTHON) -m venv --system-site-packages $(VENV)
+	$(VENV)/bin/pip install -q --disable-pip-version-check -r tools/requirements.txt
+	touch $@
+
+clean: ## remove what was built; cached root file systems of the lab stay
+	rm -rf $(BUILD)
