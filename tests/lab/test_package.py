@@ -92,7 +92,7 @@ def test_only_root_may_own_the_name_on_the_bus(lab: Lab) -> None:
 
 def test_bash_completes_what_the_program_knows(lab: Lab) -> None:
     script = (". /usr/share/bash-completion/completions/synodctl; "
-              "COMP_WORDS=(synodctl lab ki) COMP_CWORD=2; _synodctl; echo ${COMPREPLY[@]}")
+              "COMP_LINE='synodctl lab ki' COMP_POINT=15; _synodctl; echo ${COMPREPLY[@]}")
     assert lab.exec("node1", ("bash", "-c", script)).stdout == "kill\n"
 
 
