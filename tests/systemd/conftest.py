@@ -84,7 +84,7 @@ class FakeUnit:
 
 @dataclass(slots=True)
 class FakeSystemd:
-    """A process that owns the name; leave() and connect() make it a new one that remembers units and jobs."""
+    """A process that owns the name; leave() and connect() make it a new one that remembers its jobs."""
 
     address: str
     units: dict[str, FakeUnit] = field(default_factory=dict)
@@ -331,7 +331,7 @@ def eventually() -> Callable[[Callable[[], object]], Awaitable[None]]:
 
     async def eventually(condition: Callable[[], object]) -> None:
         async with asyncio.timeout(10):
-            while not condition():
+            while not condition():  # noqa: ASYNC110
                 await asyncio.sleep(0)
 
     return eventually

@@ -158,9 +158,9 @@ def test_problems_are_read(host, generated):
     assert generated.problems() == ()
     host.generate({})
     (host.paths.generator_output / "synod-problems").write_text(
-        "/etc/a.conf:3: what?\n\n/etc/b.conf:1: no\n"
+        "/etc/a.conf:3: a.service: what?\n\n/etc/b.conf:1: b.service: no\n"
     )
-    assert generated.problems() == ("/etc/a.conf:3: what?", "/etc/b.conf:1: no")
+    assert generated.problems() == ("/etc/a.conf:3: a.service: what?", "/etc/b.conf:1: b.service: no")
 
 
 def test_lines_that_are_no_units_are_skipped(host, generated):

@@ -70,7 +70,7 @@ class Generated:
         return None if lines is None else tuple(UnitName(line) for line in lines if is_unit_name(line))
 
     def problems(self) -> tuple[str, ...]:
-        """Return what the generator did not understand, one ``file:line: text`` each."""
+        """Return what the generator did not understand, one ``FILE:LINE: UNIT: reason`` each."""
         return _lines(self._paths.generator_output / PROBLEMS_FILE) or ()
 
     def check(self) -> Check:

@@ -98,7 +98,6 @@ class Manager:
         self._owner = ""
         self._recheck = asyncio.Event()
         self._needs_resync = False
-        self._boot_job = 0
         self._is_boot_over = False
         self._is_stopping = False
         bus.add_listener(self, _MATCHES)
@@ -210,8 +209,8 @@ class Manager:
         """
         if not self._is_boot_over:
             finished = await self._property(PATH, MANAGER, "FinishTimestampMonotonic")
-            self._boot_job = (await self.unit_state(DEFAULT_TARGET)).job_id if not finished else 0
-            if self._boot_job == 0 and not self._is_boot_over:
+            is_over = finished or (await self.unit_state(DEFAULT_TARGET)).job_id == 0
+            if is_over and not self._is_boot_over:
                 self._is_boot_over = True
                 self._observer.on_boot_over()
         return self._is_boot_over
@@ -336,8 +335,8 @@ class Manager:
             job = JobResult(job_id=body[0], unit=UnitName(body[2]), result=body[3])
             self._jobs.removed(body[1], job)
             self._observer.on_job_removed(job)
-            if job.job_id == self._boot_job:
-                self._recheck.set()
+            if not self._is_boot_over and job.unit.endswith(".target"):
+                self._recheck.set()  # the default target goes by any name, and few targets end before it
         elif member == "Reloading":
             self._observer.on_reloading(bool(body[0]))
         elif member == "StartupFinished" or (member == "JobNew" and body[2] == SHUTDOWN_TARGET):
