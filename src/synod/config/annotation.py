@@ -125,11 +125,7 @@ class _Reader:
         # The generator gates a unit whose file names the section beyond what can be read; so it is
         # annotated.
         line = line or (file.problems[-1].line if f"[{SECTION}]" in file.unread else 0)
-        if not line:
-            return
-        if is_type_wide(file.path):
-            message = "[X-Synod] cannot be given to all units of a type"
-            self.complain("type-wide", file.path, line, message, hint="use a drop-in of each unit")
+        if not line or is_type_wide(file.path):
             return
         self.origin = self.origin or (file.path, line)
         for problem in file.problems:
@@ -184,6 +180,9 @@ class _Reader:
             if problem:
                 self.complain("bad-value", file, assignment.line, f"{key}={word[:_SHOWN_MAX]}: {problem}")
                 continue
+            if name == self.unit:
+                self.complain("self-dependency", file, assignment.line, f"{key}={name} is the unit itself")
+                continue
             names.setdefault(name, Mention(key=key, value=name, file=file, line=assignment.line))
             if is_own_unit(name) and key != "Nodes":
                 self.complain(
@@ -215,9 +214,9 @@ class _Reader:
         return ""
 
     def result(self, *, implicit_after: bool) -> Annotation | None:
-        if self.origin is None and not self.findings:
+        if self.origin is None:
             return None
-        file, line = self.origin or (self.findings[0].file, self.findings[0].line)
+        file, line = self.origin
         if is_own_unit(self.unit):
             self.complain("own-unit", file, line, "Synod's own units cannot be annotated")
         if split_name(self.unit).suffix in UNSTARTABLE:
@@ -235,7 +234,7 @@ class _Reader:
         is_broken = any(found.severity is Severity.ERROR for found in self.findings)
         spec = (
             None
-            if is_broken or self.origin is None
+            if is_broken
             else _spec(self.unit, fields, self.instances, self.timeout or self.host.dependency_timeout_usec)
         )
         return Annotation(

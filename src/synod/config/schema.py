@@ -49,8 +49,8 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         field="address",
         parse=parse_address,
         default="",
-        help="Takes an IP address of this node, at which the others reach it. Defaults to that of the route to"
-        " them.",
+        help="Takes an IP address of this node, at which the others reach it. Defaults to that of the route"
+        " to them.",
     ),
     Setting(
         section="Cluster",
@@ -91,8 +91,8 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         field="dependency_timeout_usec",
         parse=parse_timeout,
         default=DEPENDENCY_TIMEOUT_DEFAULT,
-        help="Takes a time span: how long a start waits for dependencies on other nodes, unless the unit says"
-        " it. To be the same on all nodes.",
+        help="Takes a time span: how long a start waits for dependencies on other nodes, unless the unit"
+        " says it. To be the same on all nodes.",
     ),
 )
 
