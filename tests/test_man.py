@@ -233,3 +233,9 @@ def test_every_setting_is_described_with_its_default() -> None:
 def test_every_section_of_the_settings_is_one_of_the_page() -> None:
     titles = re.findall(r"^\[(\w+)\] SECTION$", source("synod.conf.5"), re.M)
     assert titles == [name.upper() for name in dict.fromkeys(row.section for row in SETTINGS)]
+
+
+def test_the_page_says_whether_the_agent_obeys() -> None:
+    is_read = any("config.settings" in path.read_text() for path in (ROOT / "src/synod/agent").glob("*.py"))
+    is_denied = "does not read these files yet" in " ".join(source("synod.conf.5").split())
+    assert is_denied is not is_read

@@ -111,7 +111,7 @@ def test_every_query_that_breaks_off_is_exit_7(
 
 @pytest.mark.parametrize(("words", "reason"), [
     ((), "Missing command; try: synodctl --help"),
-    (("strat", "db"), "No such command 'strat'; try: synodctl --help"),
+    (("begin", "db"), "No such command 'begin'; try: synodctl --help"),
     (("start",), "Missing argument 'UNIT'; try: synodctl start --help"),
     (("start", "a b"), "Invalid value for 'UNIT': 'a b' is not a unit name; try: synodctl start --help"),
     (("move", "db", "n.a"), "Invalid value for 'NODE': 'n.a' is not a node name: the first label of a host "
@@ -168,6 +168,15 @@ def test_init_again_says_so_and_prints_the_command_alone(agent: ScriptedAgent, s
     ran = synodctl("init", "--name", "demo")
     assert ran.out == f"{command}\n"
     assert "already a member of the cluster 'demo'" in ran.err
+
+
+@pytest.mark.parametrize(("already", "is_what"), [(False, "is now"), (True, "is already")])
+def test_join_says_which_cluster_it_is(
+    agent: ScriptedAgent, synodctl: Synodctl, already: bool, is_what: str
+) -> None:
+    agent.answers(final(data={"cluster": "demo", "already": already}))
+    ran = synodctl("join", "node1", "--token", "T")
+    assert (ran.out, ran.err) == ("", f"This node {is_what} a member of the cluster 'demo'.\n")
 
 
 @pytest.mark.parametrize("data", [None, 1, "text", [1], [[]], {"units": 1}])

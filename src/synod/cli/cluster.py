@@ -68,10 +68,13 @@ def join(session: Session, member: tuple[str, int | None], word: str, role: str,
     own_address, own_port = address or (None, None)
     if own_port is not None:
         raise UsageError("a node that joins listens on the default port; give --address without a port")
-    session.change(
+    data = an_object(session.change(
         "join",
         {"address": host, "port": port, "token": word, "role": role, "own_address": own_address},
-    )
+    ).data)
+    is_old = data.get("already") is True
+    session.output.note(f"This node {'is already' if is_old else 'is now'} a member of the cluster "
+                        f"'{data.get('cluster')}'.")
 
 
 @click.command()
