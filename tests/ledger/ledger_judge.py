@@ -136,7 +136,8 @@ class Judge:
         holders = [name for name in voters if name in self._suspects
                    and self._holds(self._suspects[name], entry.index, entry.term)]
         if len(holders) * 2 <= len(voters):
-            raise ViolationError(f"durability: {suspect.name} committed {entry} of {voters}, on disk at {holders}")
+            raise ViolationError(f"durability: {suspect.name} committed {entry} of {voters}, "
+                                 f"on disk at {holders}")
 
     @staticmethod
     def _holds(suspect: Suspect, index: Index, term: Term) -> bool:
@@ -154,7 +155,8 @@ class Judge:
             case ReadReady(token=token, index=index):
                 floor = self._floors.pop((suspect.name, token))
                 if index < floor or suspect.raft.commit_index < index:
-                    raise ViolationError(f"linearizable read: {suspect.name} got {index}, {floor} was committed")
+                    raise ViolationError(f"linearizable read: {suspect.name} got {index}, "
+                                         f"{floor} was committed")
             case ProposalRejected(req=req, definite=definite):
                 if not definite:
                     self._open.add(req)
@@ -165,10 +167,12 @@ class Judge:
 
     def _see_leader(self, suspect: Suspect, memory: _Memory, term: Term) -> None:
         if self._leaders.setdefault(term, suspect.name) != suspect.name:
-            raise ViolationError(f"election safety: {self._leaders[term]} and {suspect.name} lead in term {term}")
+            raise ViolationError(f"election safety: {self._leaders[term]} and {suspect.name} "
+                                 f"lead in term {term}")
         for entry in self.committed:
             if entry.term < term and (len(memory.log) < entry.index or memory.log[entry.index - 1] != entry):
-                raise ViolationError(f"leader completeness: {suspect.name} leads term {term} without {entry}")
+                raise ViolationError(f"leader completeness: {suspect.name} leads term {term} "
+                                     f"without {entry}")
 
     def _see_message(self, suspect: Suspect, memory: _Memory, peer: NodeName, message: object) -> None:
         match message:
@@ -179,7 +183,8 @@ class Judge:
                 willing = [name for name in suspect.raft.voters
                            if name == suspect.name or memory.pre_votes.get(name) == term]
                 if not transfer and len(willing) * 2 <= len(suspect.raft.voters):
-                    raise ViolationError(f"pre-vote: {suspect.name} began term {term}, only {willing} were willing")
+                    raise ViolationError(f"pre-vote: {suspect.name} began term {term}, "
+                                         f"only {willing} were willing")
             case AppendAccepted(match=match, term=term):
                 if match > len(suspect.durable_entries):
                     raise ViolationError(f"acknowledged before durable: {suspect.name} up to {match}, "
@@ -200,10 +205,12 @@ class Judge:
             raise ViolationError(f"order: {suspect.name} emitted {effect.index} after {memory.emitted}")
         memory.emitted = effect.index
         if self._stream.setdefault(effect.index, effect) != effect:
-            raise ViolationError(f"one order: {suspect.name} emitted {effect}, another {self._stream[effect.index]}")
+            raise ViolationError(f"one order: {suspect.name} emitted {effect}, "
+                                 f"another {self._stream[effect.index]}")
         if isinstance(effect, ViewChange) or effect.duplicate:
             return
         if self._effective.setdefault(effect.req, effect.index) != effect.index:
-            raise ViolationError(f"exactly once: {effect.req} at {self._effective[effect.req]} and {effect.index}")
+            raise ViolationError(f"exactly once: {effect.req} at {self._effective[effect.req]} "
+                                 f"and {effect.index}")
         if effect.req in self._never:
             raise ViolationError(f"definite: {effect.req} was said not to be committed, then was")

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """A world that does nothing by itself: golden scripts say which message arrives and which write completes.
 
-A script is a sequence of blocks, separated by blank lines: ``# why``, commands, ``----``, what then happened.
+A script is a sequence of blocks, separated by blank lines: ``# why``, commands, ``----``, what then
+happened.
 
     cluster A B / joiner C      founders, up; a node that knows nothing, up
     tick A                      let A's deadline come, for A alone
@@ -11,8 +12,8 @@ A script is a sequence of blocks, separated by blank lines: ``# why``, commands,
     stall 1s                    let time pass without anybody noticing
     settle                      like run, without letting time pass
     deliver A B [N] / drop A B  the messages (the first N) from A to B arrive, or are lost
-    repeat A B                  the next message from A to B arrives, and a copy is under way behind the others
-    write A / fail A            A's oldest write completes; it fails
+    repeat A B                  the next message from A to B arrives; a copy stays, behind the others
+    write A / flush A / fail A  A's oldest write completes; all of them do, if any; the oldest fails
     propose A TEXT[*N] [SEQ]    read A TOKEN    change A OPERATION B    transfer A B
     cut A B / heal              lose everything between A and B; stop doing so
     reset A B                   the stream between A and B is reset
@@ -26,7 +27,7 @@ from dataclasses import fields
 
 from ledger_world import Host, World
 
-from synod.base.ids import NodeName
+from synod.base.ids import Index, NodeName
 from synod.base.usec import Usec, parse_span
 from synod.ledger.effects import (
     ChangeRejected,
@@ -119,13 +120,15 @@ class Stage(World):
         for _ in range(ROUNDS_MAX):
             if self._host(name).raft.role is Role.LEADER:
                 break
-            moves = [lambda voter=voter: self.do_deliver(name, voter) for voter in voters
-                     if self._messages(name, voter)]
-            moves += [lambda voter=voter: self.do_deliver(voter, name) for voter in voters
-                      if self._messages(voter, name)]
-            moves += [lambda node=node: self.do_write(node) for node in (name, *voters)
-                      if self._host(node).writing]
-            (moves or [lambda: self.do_tick(name)])[0]()
+            links = [(name, voter) for voter in voters] + [(voter, name) for voter in voters]
+            links = [link for link in links if self._messages(*link)]
+            busy = [node for node in (name, *voters) if self._host(node).writing]
+            if links:
+                self.do_deliver(*links[0])
+            elif busy:
+                self.do_write(busy[0])
+            else:
+                self.do_tick(name)
         for messages in self._under_way.values():
             kept = [message for message in messages if not isinstance(message, PreVoteRequest | VoteRequest)]
             messages.clear()
@@ -182,6 +185,10 @@ class Stage(World):
         host = self._host(name)
         self.step(host, Persisted(seq=host.write()))
 
+    def do_flush(self, name: str) -> None:
+        while self._host(name).writing:
+            self.do_write(name)
+
     def do_fail(self, name: str) -> None:
         host = self._host(name)
         self.step(host, PersistFailed(seq=host.writing.popleft().seq))
@@ -232,15 +239,17 @@ class Stage(World):
     def do_state(self) -> None:
         for host in self.hosts.values():
             raft = host.raft
-            terms = " ".join(str(entry.term) for entry in raft._state.log.between(1, raft.last_index))
+            terms = " ".join(str(entry.term) for entry in raft._state.log.between(Index(1), raft.last_index))
             self._lines.append(f"{host.name}: down" if not host.is_up else
-                               f"{host.name}: {raft.role.value}, term {raft.term}, leader {raft.leader or '-'}, "
-                               f"committed {raft.commit_index}, terms of the log [{terms}]"
+                               f"{host.name}: {raft.role.value}, term {raft.term}, "
+                               f"leader {raft.leader or '-'}, committed {raft.commit_index}, "
+                               f"terms of the log [{terms}]"
                                f"{'' if raft.quorate else ', not quorate'}")
 
     def do_log(self, name: str) -> None:
         raft = self._host(name).raft
-        self._lines += [describe_entry(entry) for entry in raft._state.log.between(1, raft.last_index)]
+        entries = raft._state.log.between(Index(1), raft.last_index)
+        self._lines += [describe_entry(entry) for entry in entries]
 
     def _host(self, name: str) -> Host:
         return self.hosts[NodeName(name)]
@@ -282,6 +291,12 @@ def describe(effect: Effect) -> str:
             return f"members at {index}: {members(voters, learners)}"
         case RoleChanged(role=role, term=term, leader=leader):
             return f"{role.value} in term {term}, leader {leader or '-'}"
+        case _:
+            return describe_answer(effect)
+
+
+def describe_answer(effect: Effect) -> str:
+    match effect:
         case ProposalRejected(req=req, reason=reason, definite=definite):
             return f"proposal {req.seq} {'rejected' if definite else 'open'}: {reason}"
         case ChangeRejected(operation=operation, node=node, reason=reason):

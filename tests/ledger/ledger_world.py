@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Nodes with disks that forget what was not written, in one thread and without a clock of their own.
 
-World carries out effects; when messages arrive and writes complete is decided by its subclasses: Storm draws it
-from a seed, the golden scripts say it word by word.
+World carries out effects; when messages arrive and writes complete is decided by its subclasses: Storm draws
+it from a seed, the golden scripts say it word by word.
 """
 
 import heapq
@@ -149,7 +149,8 @@ class Storm(World):
         joiners = self.dice.choice([0, 0, 1, 2])
         names = [f"n{number + 1}" for number in range(voters + joiners)]
         # Faster clocks than the real ones, so that a run holds many elections.
-        timing = Timing(heartbeat=Usec(30 * MSEC), election_min=Usec(150 * MSEC), election_max=Usec(300 * MSEC),
+        timing = Timing(heartbeat=Usec(30 * MSEC),
+                        election_min=Usec(150 * MSEC), election_max=Usec(300 * MSEC),
                         stream_loss_min=Usec(10 * MSEC), stream_loss_max=Usec(40 * MSEC))
         super().__init__(names[:voters], names[voters:], seed, timing)
         self.loss = self.dice.choice([0.0, 0.02, 0.2])
@@ -202,14 +203,14 @@ class Storm(World):
         # Streams do not repeat what they carry; the core relies on that for these two alone.
         is_once = isinstance(message, Forward | ForwardRefused)
         copies = 1 if is_once or self.dice.random() >= self.repetition else 2
-        stream = self._stream.get((source.name, target.name), 0)
-        for _ in range(copies):
-            boots = source.boot, target.boot
+        link, boot = (source.name, target.name), target.boot
+        stream = self._stream.get(link, 0)
 
-            def arrive(boots: tuple[int, int] = boots) -> None:
-                is_same = stream == self._stream.get((source.name, target.name), 0) and boots[1] == target.boot
-                if target.is_up and is_same and (source.name, target.name) not in self.cut:
-                    self.step(target, Receive(peer=source.name, message=message))
+        def arrive() -> None:
+            is_connected = link not in self.cut and stream == self._stream.get(link, 0)
+            if is_connected and target.is_up and boot == target.boot:
+                self.step(target, Receive(peer=source.name, message=message))
+        for _ in range(copies):
             self.at(self.dice.randrange(MSEC // 2, self.delay), arrive)
 
     def written_later(self, host: Host, persist: Persist) -> None:
@@ -244,45 +245,45 @@ class Storm(World):
         return req
 
     def payload(self, req: ReqId) -> bytes:
-        """Return what is proposed as ``req``, now and then more than fits into one batch with its neighbours."""
+        """Return what is proposed as ``req``, now and then as much as fills a batch."""
         return str(req.seq).encode().ljust(BATCH_BYTES_MAX if req.seq % 4 == 0 else 0)
 
     def trouble(self) -> None:
         """Do one thing that callers or fate may do."""
-        dice = self.dice
-        host = dice.choice(list(self.hosts.values()))
-        if not host.is_up:
-            if dice.random() < 0.3:
-                self.boot(host)
-            return
-        chance = dice.random()
-        if chance < 0.45:
-            self.propose(host)
-        elif chance < 0.52:
-            self.step(host, ReadIndexRequest(token=dice.randrange(1 << 40)))
-        elif chance < 0.58 and self._retry:
-            other, boot, req = self._retry.pop(dice.randrange(len(self._retry)))
-            if other.is_up and other.boot == boot:
-                self.step(other, Propose(req=req, payload=self.payload(req)))
-        elif chance < 0.66:
-            operation = dice.choice(list(Operation))
-            leaders = [other for other in self.up() if other.raft.leader == other.name]
-            node = dice.choice(list(self.hosts))
-            if leaders:
-                self.step(dice.choice(leaders), ChangeMembership(operation=operation, node=node))
-        elif chance < 0.69:
-            self.step(host, TransferLeadership(to=dice.choice(list(self.hosts))))
-        elif chance < 0.76:
-            self.reset_stream(host, dice.choice(list(self.hosts.values())))
-        elif chance < 0.83:
-            self.partition()
-        elif chance < 0.91:
-            self.cut.clear()
-        elif chance < 0.99:
-            self.crash(host, written=dice.randrange(3))
-        elif host.writing:
+        host = self.dice.choice(list(self.hosts.values()))
+        if host.is_up:
+            self.dice.choices(list(_TROUBLES.values()), list(_TROUBLES))[0](self, host)
+        elif self.dice.random() < 0.3:
+            self.boot(host)
+
+    def read(self, host: Host) -> None:
+        self.step(host, ReadIndexRequest(token=self.dice.randrange(1 << 40)))
+
+    def retry(self, _: Host) -> None:
+        if self._retry:
+            host, boot, req = self._retry.pop(self.dice.randrange(len(self._retry)))
+            if host.is_up and host.boot == boot:
+                self.step(host, Propose(req=req, payload=self.payload(req)))
+
+    def change(self, _: Host) -> None:
+        operation, node = self.dice.choice(list(Operation)), self.dice.choice(list(self.hosts))
+        leaders = [host for host in self.up() if host.raft.leader == host.name]
+        if leaders:
+            self.step(self.dice.choice(leaders), ChangeMembership(operation=operation, node=node))
+
+    def transfer(self, host: Host) -> None:
+        self.step(host, TransferLeadership(to=self.dice.choice(list(self.hosts))))
+
+    def lose_power(self, host: Host) -> None:
+        self.crash(host, written=self.dice.randrange(3))
+
+    def fail_disk(self, host: Host) -> None:
+        if host.writing:
             self.step(host, PersistFailed(seq=host.writing[0].seq))
             host.writing.clear()
+
+    def reset_some_stream(self, host: Host) -> None:
+        self.reset_stream(host, self.dice.choice(list(self.hosts.values())))
 
     def reset_stream(self, one: Host, other: Host) -> None:
         for source, target in ((one, other), (other, one)):
@@ -290,13 +291,16 @@ class Storm(World):
             if target.is_up and source is not target:
                 self.step(target, PeerLost(peer=source.name))
 
-    def partition(self) -> None:
+    def partition(self, _: Host) -> None:
         names = list(self.hosts)
         side = {name for name in names if self.dice.random() < 0.5}
         is_one_way = self.dice.random() < 0.2
         self.cut = {(a, b) for a in names for b in names if a in side and b not in side}
         if not is_one_way:
             self.cut |= {(b, a) for a, b in self.cut}
+
+    def heal(self, _: Host) -> None:
+        self.cut.clear()
 
     def rage(self, troubles: int, pause: int = 40 * MSEC) -> None:
         """Start everyone, then let things happen."""
@@ -324,7 +328,7 @@ class Storm(World):
             if req in self.acknowledged:
                 break
         else:
-            raise AssertionError("liveness: nothing was committed within 100 tries after all faults had ended")
+            raise AssertionError("liveness: nothing was committed in 100 tries after all faults had ended")
         self.run(500 * MSEC)
         leader = next(host for host in self.up() if host.raft.leader == host.name)
         for name in leader.raft.voters + leader.raft.learners:
@@ -332,3 +336,9 @@ class Storm(World):
             assert member.commit_index == leader.raft.commit_index == Index(len(self.judge.committed)), (
                 f"liveness: {name} has {member.commit_index} of {len(self.judge.committed)}")
             assert member.quorate, f"liveness: {name} hears the leader and is not quorate"
+
+
+_TROUBLES: dict[float, Callable[[Storm, Host], object]] = {  # by weight, all different
+    45: Storm.propose, 8: Storm.lose_power, 7.5: Storm.change, 7.4: Storm.heal, 7.3: Storm.reset_some_stream,
+    7.2: Storm.partition, 7.1: Storm.read, 6: Storm.retry, 3: Storm.transfer, 1: Storm.fail_disk,
+}  # fmt: skip

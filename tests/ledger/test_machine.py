@@ -18,7 +18,8 @@ def play(script: str) -> str:
     stage, blocks = Stage(), []
     for block in script.strip().split("\n\n"):
         asked = block.split("\n----")[0].splitlines()
-        happened = [line for command in asked if not command.startswith("#") for line in stage.perform(command)]
+        commands = [line for line in asked if not line.startswith("#")]
+        happened = [line for command in commands for line in stage.perform(command)]
         blocks.append("\n".join([*asked, "----", *happened]))
     return "\n\n".join(blocks) + "\n"
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Known ways to get Raft wrong, most of them found in software that was shipped; the judge must notice each.
 
-A mutation replaces one decision of the core or of its host, then the golden scripts are played and storms rage. If
-they no longer find it, they have become too mild.
+A mutation replaces one decision of the core or of its host, then the golden scripts are played and storms
+rage. If they no longer find it, they have become too mild.
 """
 
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from ledger_world import Dice, Host, Storm
 from test_machine import SCRIPTS, play
 from test_storms import weather
 
-from synod.base.ids import Index, NodeName, Term
+from synod.base.ids import Index, NodeName
 from synod.ledger.delivery import Delivery
 from synod.ledger.effects import Persist, Role
 from synod.ledger.election import Election
@@ -24,7 +24,7 @@ from synod.ledger.following import Following
 from synod.ledger.leadership import Leadership
 from synod.ledger.machine import Raft
 from synod.ledger.messages import AppendAccepted, PreVoteReply, Reply, VoteReply
-from synod.ledger.quorum import majority, reached
+from synod.ledger.quorum import reached
 from synod.ledger.replication import Replication
 from synod.ledger.requests import EffectiveRequests
 from synod.ledger.timing import Timing
@@ -58,8 +58,8 @@ def repeated_vote_counts_twice(patch: pytest.MonkeyPatch) -> None:
 
     def careless(self: Election, peer: NodeName, reply: VoteReply) -> None:
         if reply.granted and self._votes.get(peer):
-            spare = [name for name in self._state.voters if name not in self._votes and name != self._state.name]
-            peer = spare[0] if spare else peer
+            others = [name for name in self._state.voters if name != self._state.name]
+            peer = next((name for name in others if name not in self._votes), peer)
         count(self, peer, reply)
     patch.setattr(Election, "count_vote", careless)
 
@@ -112,7 +112,8 @@ def overlapping_entries_truncate_without_a_conflict(patch: pytest.MonkeyPatch) -
 @caught_by("acknowledged before durable")
 def entries_are_acknowledged_before_persisted(patch: pytest.MonkeyPatch) -> None:
     def careless(self: Following, peer: NodeName) -> None:
-        self._state.send(peer, AppendAccepted(term=self._state.term, round=self._round, match=self._verified))
+        term = self._state.term
+        self._state.send(peer, AppendAccepted(term=term, round=self._round, match=self._verified))
     patch.setattr(Following, "_acknowledge", careless)
 
 

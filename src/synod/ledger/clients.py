@@ -75,8 +75,8 @@ class Clients:
         self._reject(req, reason, definite=True)
 
     def _refusal(self, event: Propose, leading: Leadership | None) -> str | None:
-        if event.req.seq < 1:
-            return "sequence numbers begin at 1"
+        if not event.req.is_valid:
+            return f"the request id {event.req} is not within its limits"
         if len(event.payload) > PAYLOAD_BYTES_MAX:
             return f"the payload has {len(event.payload)} bytes, at most {PAYLOAD_BYTES_MAX} are possible"
         if len(self._pending) >= PENDING_PROPOSALS_MAX:

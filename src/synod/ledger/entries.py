@@ -13,7 +13,7 @@ from typing import Final
 
 from synod.base.ids import Index, NodeName, Term
 from synod.ledger.membership import Configuration
-from synod.ledger.timing import BATCH_BYTES_MAX, BATCH_ENTRIES_MAX
+from synod.ledger.timing import BATCH_BYTES_MAX, BATCH_ENTRIES_MAX, BOOT_LENGTH_MAX, COUNT_MAX
 
 _NO_TERM: Final = Term(0)
 _NO_INDEX: Final = Index(0)
@@ -29,6 +29,11 @@ class ReqId:
 
     seq: int
     """From 1, growing by one per proposal."""
+
+    @property
+    def is_valid(self) -> bool:
+        """Whether its parts are within their limits."""
+        return 0 < self.seq < COUNT_MAX and len(self.boot) <= BOOT_LENGTH_MAX
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

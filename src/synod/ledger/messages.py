@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from synod.base.ids import Index, Term
 from synod.base.usec import Usec
 from synod.ledger.entries import Entry, ReqId
-from synod.ledger.timing import PAYLOAD_BYTES_MAX
+from synod.ledger.timing import COUNT_MAX, PAYLOAD_BYTES_MAX
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,31 +159,39 @@ def is_sensible(message: Message) -> bool:
     """Whether a peer that follows the protocol could have sent it; types are the codec's concern."""
     match message:
         case PreVoteRequest() | VoteRequest():
-            return message.term > 0 and message.last_index >= 0 and 0 <= message.last_term < message.term
+            return _are_counts(message.term, message.last_index) and 0 <= message.last_term < message.term
         case AppendEntries():
             return _is_sensible_append(message)
         case AppendAccepted():
-            return message.term > 0 and message.round >= 0 and message.match >= 0
+            return _are_counts(message.term, message.round, message.match)
         case AppendRefused():
-            return (message.term > 0 and message.round >= 0 and 0 <= message.hint_index <= message.prev_index
-                    and message.hint_term >= 0)
+            return (_are_counts(message.term, message.round, message.prev_index, message.hint_term)
+                    and 0 <= message.hint_index <= message.prev_index)
         case Forward():
-            return message.req.seq > 0 and len(message.payload) <= PAYLOAD_BYTES_MAX
+            return (_are_counts(message.term) and message.req.is_valid
+                    and len(message.payload) <= PAYLOAD_BYTES_MAX)
         case ReadReply():
-            return message.index is None or message.index >= 0
+            return message.index is None or _are_counts(message.index)
         case _:
-            return True
+            return _are_counts(message.term)
+
+
+def _are_counts(*numbers: int) -> bool:
+    return all(0 <= number < COUNT_MAX for number in numbers)
 
 
 def _is_sensible_append(message: AppendEntries) -> bool:
     index, term = message.prev_index, message.prev_term
-    if not (message.term > 0 and message.round >= 0 and index >= 0 and term >= 0 and message.commit >= 0
-            and message.quorum_age >= 0):
+    if not _are_counts(message.term, message.round, index, term, message.commit, message.quorum_age):
         return False
     for entry in message.entries:
-        if entry.index != index + 1 or entry.term < term or len(entry.payload) > PAYLOAD_BYTES_MAX:
-            return False
-        if entry.configuration is not None and not entry.configuration.is_valid:
+        if entry.index != index + 1 or entry.term < term or not _is_sensible_entry(entry):
             return False
         index, term = entry.index, entry.term
     return term <= message.term
+
+
+def _is_sensible_entry(entry: Entry) -> bool:
+    if entry.configuration is not None:
+        return entry.req is None and not entry.payload and entry.configuration.is_valid
+    return entry.req is not None and entry.req.is_valid and len(entry.payload) <= PAYLOAD_BYTES_MAX

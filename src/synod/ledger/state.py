@@ -76,8 +76,8 @@ class State:
     def may_campaign(self) -> bool:
         """Whether this node is a voter, or was one and its removal is not known to be committed.
 
-        In the second case it may be the only one whose log is long enough to be elected (section 4.2.2); it then
-        needs the votes of the others and counts for nothing itself.
+        In the second case it may be the only one whose log is long enough to be elected (section 4.2.2); it
+        then needs the votes of the others and counts for nothing itself.
         """
         return self.is_voter or self.name in self.views.at(self.commit).voters
 

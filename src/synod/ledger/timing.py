@@ -35,6 +35,12 @@ PENDING_PROPOSALS_MAX: Final = 1024
 PENDING_READS_MAX: Final = 1024
 """Read barriers that are under way, on the asking node and on the leader."""
 
+BOOT_LENGTH_MAX: Final = 64
+"""Characters of a client's incarnation: a boot id and some more."""
+
+COUNT_MAX: Final = 1 << 62
+"""Terms, indices, rounds and sequence numbers stay below: out of reach, and any encoding carries them."""
+
 VOTERS_MAX: Final = 9
 """A tenth voter makes every commit slower and tolerates no further loss."""
 
