@@ -45,7 +45,7 @@ def members(group: str) -> tuple[int, ...]:
 
 def destroy(group: str) -> None:
     """Kill everything in the group and below it at once, then remove the group; absent groups are fine."""
-    # Both in one loop: a runner that was just starting may join a group whose members are all dead.
+    # Both in one loop: until the group is removed, a process that is just starting may still join it.
     if not wait_until(lambda: not _kill(group) and _remove(group), timeout=_KILL_SEC):
         raise LabError(f"cannot end the processes {members(group)} of '{group}'; see their state in ps")
 

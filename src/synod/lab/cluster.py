@@ -24,7 +24,7 @@ DIRECTORY = Path("/var/lib/synod-lab")
 BOOT_SEC = 60.0
 _STATE_SEC = 5.0
 _WRITE_SEC = 30.0
-_RUNNER_SEC = 10.0
+_SETTLE_SEC = 10.0
 _BOOT_POLL_SEC = 0.1
 _WRITE = 'mkdir -p "$(dirname "$1")" && cat >"$1"'
 _BOOTED = ("running", "degraded")
@@ -157,10 +157,10 @@ class Lab:
     def boot(self, node: str, *, wait: bool = True) -> None:
         """Switch the node on, unless it is on already; with ``wait``, wait until it has booted."""
         # A node that has just reset itself still has a runner, which ends or boots it again.
-        wait_until(lambda: self.is_on(node) or not self._is_powered(node), timeout=_RUNNER_SEC)
+        wait_until(lambda: self.is_on(node) or not self._is_powered(node), timeout=_SETTLE_SEC)
         if not self._is_powered(node):
             network.plug(self.state, node)
-            self._switch_on(node)
+            machine.start_runner(self.state, node)
         if wait:
             self.wait_booted(node)
 
@@ -202,22 +202,9 @@ class Lab:
             network.plug(made, node)
             machine.start_runner(made, node)
         for node in made.nodes:
-            self._await_runner(node)
-        for node in made.nodes:
             self.wait_booted(node)
         with state.changed(self.name, lambda old: replace(old, complete=True, owner=self._owner)):
             pass
-
-    def _switch_on(self, node: str) -> None:
-        # What a runner that crashed has left would keep the next one from its control group.
-        cgroup.destroy(machine.group(self.name, node))
-        machine.start_runner(self.state, node)
-        self._await_runner(node)
-
-    def _await_runner(self, node: str) -> None:
-        if not wait_until(lambda: self._is_powered(node), timeout=_RUNNER_SEC):
-            log = machine.disk(self.state, node) / "console.log"
-            raise LabError(f"the runner of {node} has not started within {_RUNNER_SEC:g} s; see {log}")
 
     def _is_powered(self, node: str) -> bool:
         """Return whether the node has a runner; while it resets itself it has one, but no init."""

@@ -18,12 +18,11 @@ from synod.lab.state import OUTSIDE, LabState, namespace_file
 
 _PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-_JOIN = 'while [ "$1" != -- ]; do echo $$ >"$1"; shift; done; shift; '
+_JOIN = 'set -eu; while [ "$1" != -- ]; do echo $$ >"$1"; shift; done; shift; '
 
 # Joins the control group, mounts the disk, and becomes systemd-nspawn. The tmpfs keeps its bookkeeping,
 # which it would leave behind when killed, inside the namespace.
-_BOOT = """set -eu
-disk=$1 layers=$2
+_BOOT = """disk=$1 layers=$2
 shift 2
 """ + _JOIN + """
 mount -t overlay overlay -o "lowerdir=$layers,upperdir=$disk/upper,workdir=$disk/work" "$disk/root"
@@ -83,11 +82,13 @@ def outside_command(state: LabState, argv: Sequence[str]) -> tuple[str, ...]:
 
 
 def start_runner(state: LabState, node: str) -> None:
-    """Start the process that boots and watches the node; it outlives this one."""
+    """Start the process that boots and watches the node; it is in the node's control group at once."""
+    files = (str(file) for file in cgroup.make(f"{group(state.name, node)}/runner"))
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     with (disk(state, node) / "console.log").open("ab") as log:
         runner = (sys.executable, "-P", "-m", "synod.lab.runner", state.name, node)
-        subprocess.run(("setsid", "--fork", *runner), env=environment, stdin=subprocess.DEVNULL,
+        subprocess.run(("sh", "-c", _JOIN + 'exec setsid --fork "$@"', "sh", *files, "--", *runner),
+                       env=environment, stdin=subprocess.DEVNULL,
                        stdout=log, stderr=log, check=True)
 
 

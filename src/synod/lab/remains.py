@@ -28,7 +28,6 @@ def remove(name: str, directory: Path) -> None:
     # There is no record when the lab was interrupted before it was made, or after it was removed.
     with contextlib.suppress(NoSuchObjectError):
         directory = Path(state.load(name).directory)
-    state.withdraw(name)
     cgroup.destroy(name)
     network.remove_all(name)
     if (directory / name).is_dir():

@@ -23,14 +23,9 @@ RESETS_SEC: Final = 60.0
 def main(arguments: list[str]) -> int:
     """Run a node until it is off."""
     name, node = arguments
-    if node not in state.load(name).nodes:
-        return 0
-    for file in cgroup.make(f"{machine.group(name, node)}/runner"):
-        file.write_text("0", encoding="ascii")
     resets: list[float] = []
     while True:
-        if node not in (lab := state.load(name)).nodes:
-            return 0
+        lab = state.load(name)
         with (machine.disk(lab, node) / "console.log").open("ab") as log:
             status = subprocess.run(machine.boot_command(lab, node), stdin=subprocess.DEVNULL, stdout=log,
                                     stderr=log, check=False).returncode

@@ -5,13 +5,12 @@
 runs is never written down but asked of the kernel (synod.lab.cgroup).
 """
 
-import contextlib
 import fcntl
 import json
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from synod.base.errors import NoSuchObjectError, UsageError
@@ -105,15 +104,6 @@ def changed(name: str, change: Callable[[LabState], LabState]) -> Iterator[LabSt
 def names() -> tuple[str, ...]:
     """Return the labs that have a state directory, sorted."""
     return tuple(sorted(path.name for path in RUN.iterdir() if path.is_dir())) if RUN.is_dir() else ()
-
-
-def withdraw(name: str) -> None:
-    """Strike all nodes off the record, so that a runner that starts only now gives up; no record is fine."""
-    def strike(old: LabState) -> LabState:
-        return replace(old, nodes=(), owner=None, complete=False)
-
-    with contextlib.suppress(NoSuchObjectError), changed(name, strike):
-        pass
 
 
 def forget(name: str) -> None:
