@@ -93,15 +93,14 @@ class Barriers:
 
     def _call(self, own: _Own) -> None:
         own.repeat_at = Usec(self._desk.now + REPEAT_USEC)
-        if self._readiness.is_up(own.unit):
-            return self._progress(own)  # other instances carry the dependants
         missing = self._missing(own)
         for peer in missing:
             if peer == self._desk.me:
                 self.serve(peer, Barrier(barrier=own.barrier, unit=own.unit, epoch=EPOCH_NONE))
             else:
                 self._desk.send(peer, Barrier(barrier=own.barrier, unit=own.unit, epoch=EPOCH_NONE))
-        if all(peer == self._desk.me or peer in self._desk.connected for peer in missing):
+        is_waited_for = not own.is_answered and bool(missing)
+        if is_waited_for and all(peer == self._desk.me or peer in self._desk.connected for peer in missing):
             self._desk.put(Extend(client=own.client, span=EXTENSION_USEC))
         return self._progress(own)
 
@@ -141,7 +140,9 @@ class Barriers:
             self._progress(own)
 
     def _progress(self, own: _Own) -> None:
-        if not own.is_answered and (self._readiness.is_up(own.unit) or not self._missing(own)):
+        # Whether other instances carry the dependants is decided where those run: there the barriers of two
+        # instances that stop at once come one after the other.
+        if not own.is_answered and not self._missing(own):
             own.is_answered = True
             self._desk.put(Reply(client=own.client, status=0))
 

@@ -124,9 +124,8 @@ class Duty:
         """Bring the log's members in line with the cluster's nodes, one server at a time."""
         nodes = self._desk.state.nodes
         for name in (*voters, *learners):
-            if name not in nodes or (
-                nodes[name].state is NodeState.LEFT and name not in self._desk.connected
-            ):
+            is_heard = name == self._desk.me or name in self._desk.connected
+            if name not in nodes or (nodes[name].state is NodeState.LEFT and not is_heard):
                 return self._change(Operation.REMOVE, name)
         for name, node in nodes.items():
             if name not in voters and name not in learners and node.state is not NodeState.LEFT:
@@ -135,7 +134,7 @@ class Duty:
         for name in wanted:
             if name in learners and lag(name) <= CATCH_UP_ENTRIES and nodes[name].state is NodeState.ONLINE:
                 return self._change(Operation.PROMOTE, name)
-        for name in voters:
+        for name in sorted(voters, key=lambda name: (nodes[name].state is not NodeState.LEFT, name)):
             if name not in wanted and len(voters) > len(wanted):
                 return self._change(Operation.DEMOTE, name)
         return None

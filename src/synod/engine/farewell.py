@@ -13,7 +13,7 @@ from synod.base.usec import USEC_PER_SEC, Usec
 from synod.engine.desk import Desk
 from synod.engine.effects import Left, Reply
 from synod.engine.proposals import Proposals
-from synod.model.command import NodeState, SetNode
+from synod.model.command import NodeState, RoleWish, SetNode
 from synod.model.state import Change
 
 QUORUM_USEC: Final = Usec(2 * USEC_PER_SEC)
@@ -25,13 +25,21 @@ LEAVE_USEC: Final = Usec(300 * USEC_PER_SEC)
 class Farewell:
     """The three ways in which a node goes."""
 
-    def __init__(self, desk: Desk, proposals: Proposals, hand_over: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        desk: Desk,
+        proposals: Proposals,
+        hand_over: Callable[[], None],
+        is_voter: Callable[[], bool],
+    ) -> None:
         self._desk = desk
         self._proposals = proposals
         self._hand_over = hand_over
+        self._is_voter = is_voter
         self._draining: dict[int, Usec] = {}
         self._leaving: dict[int, Usec] = {}
         self._is_said = False
+        self._has_left = False
 
     @property
     def deadline(self) -> Usec | None:
@@ -90,25 +98,37 @@ class Farewell:
                 self._reply(client, 0, "")
             self._draining.clear()
         if self._leaving and not self._holds_grants() and not self._is_said:
-            self._is_said = True
             if len(self._desk.state.nodes) == 1:
-                self._part(None)
-            else:
+                self._is_said = self._has_left = True
+            elif self._has_heir():
+                self._is_said = True
                 self._hand_over()
-                self._say(NodeState.LEFT, self._part, patience=LEAVE_USEC)
-
-    def _part(self, change: Change | None) -> None:
-        is_gone = change is not None or len(self._desk.state.nodes) == 1
-        for client in self._leaving:
-            text = (
-                "" if is_gone else "the cluster's log did not accept it; the node may or may not have left"
-            )
-            self._reply(client, ExitStatus.SUCCESS if is_gone else ExitStatus.OUTCOME_UNKNOWN, text)
-        self._leaving.clear()
-        if is_gone:
+                self._say(NodeState.LEFT, self._left, patience=LEAVE_USEC)
+        # A voter that went at once would leave the others without a majority of voters.
+        if self._has_left and (not self._is_voter() or len(self._desk.state.nodes) == 1):
+            self._has_left = False
+            self._end_leave(ExitStatus.SUCCESS, "")
             self._desk.put(Left())
+
+    def _has_heir(self) -> bool:
+        """Whether somebody is there who can vote in this node's place."""
+        return any(
+            name != self._desk.me and node.state is NodeState.ONLINE and node.role is not RoleWish.SATELLITE
+            for name, node in self._desk.state.nodes.items()
+        )
+
+    def _left(self, change: Change | None) -> None:
+        if change is not None:
+            self._has_left = True
         else:
             self._is_said = self._desk.is_leaving = False
+            text = "the cluster's log did not accept it; the node may or may not have left"
+            self._end_leave(ExitStatus.OUTCOME_UNKNOWN, text)
+
+    def _end_leave(self, status: ExitStatus, text: str) -> None:
+        for client in self._leaving:
+            self._reply(client, status, text)
+        self._leaving.clear()
 
     def tick(self) -> None:
         """Give up on what took too long."""
@@ -119,11 +139,17 @@ class Farewell:
         for client, until in list(self._leaving.items()):
             if until <= self._desk.now:
                 del self._leaving[client]
-                self._desk.is_leaving = False
-                self._desk.touch(self._desk.specs)
-                self._reply(
-                    client, ExitStatus.TIMEOUT, "this node's units did not stop in time; it has not left"
-                )
+                self._reply(client, ExitStatus.TIMEOUT, self._explain_delay())
+        if not self._leaving and not self._is_said and self._desk.is_leaving:
+            self._desk.is_leaving = False
+            self._desk.touch(self._desk.specs)
+
+    def _explain_delay(self) -> str:
+        if self._has_left:
+            return "this node has left, but waits for another one to take its vote; keep it running"
+        if self._holds_grants():
+            return "this node's units did not stop in time; it has not left"
+        return "no other node is online that could vote in this one's place; it has not left"
 
     def _holds_grants(self) -> bool:
         return any(row.grant_on(self._desk.me) is not None for row in self._desk.state.rows.values())

@@ -105,7 +105,9 @@ class Node:
         )
         self._holds = Holds(self.desk, self.barriers, self.judge, self._keeper, self.proposals)
         self._orders = Orders(self.desk, self.readiness)
-        self._farewell = Farewell(self.desk, self.proposals, self._hand_over)
+        self._farewell = Farewell(
+            self.desk, self.proposals, self._hand_over, lambda: name in self.ledger.voters
+        )
         self._reporter = Reporter(self.desk, self.proposals)
         self._duty = Duty(self.desk, self.proposals, self._change_members)
         self._front = Front(
