@@ -245,11 +245,14 @@ def test_after_alone_does_not_start_anything() -> None:
 
 def test_a_chain_over_three_nodes() -> None:
     names = [f"link{number}" for number in range(12)]
-    specs = [
-        on(name, "abc"[number % 3], **({"requires": names[number - 1], "after": names[number - 1]} if number else {}))
-        for number, name in enumerate(names)
-    ]
-    world = cluster(*specs)
+    world = cluster(
+        on(names[0], "a"),
+        *(
+            on(name, "abc"[number % 3], requires=names[number - 1], after=names[number - 1])
+            for number, name in enumerate(names)
+            if number
+        ),
+    )
     call = systemctl(world, "b", "start", names[-1])
     assert call.status == 0
     assert call.ended - call.begun < 12 * 80 * MSEC
@@ -275,7 +278,9 @@ def test_a_cycle_is_refused_and_printed() -> None:
 
 def test_a_cycle_of_order_alone_is_refused_and_printed() -> None:
     world = cluster(
-        on("db", "a", after="web"), on("web", "b", after="db"), on("all", "c", requires="db web", after="db web")
+        on("db", "a", after="web"),
+        on("web", "b", after="db"),
+        on("all", "c", requires="db web", after="db web"),
     )
     call = systemctl(world, "c", "start", "all")
     assert call.status == 1
