@@ -143,7 +143,7 @@ def test_entries_name_the_arguments_and_options_of_their_verb() -> None:
         if isinstance(command, click.Group):
             continue
         assert {word for word in bold(term) if word.startswith("-")} == options(command) - common, name
-        arguments = [parameter.make_metavar() if parameter.metavar is None else parameter.metavar
+        arguments = [parameter.metavar or str(parameter.name).upper()
                      for parameter in command.params if isinstance(parameter, click.Argument)]
         behind_options = re.sub(r"\[?\*\*--\S+ (?:\*\w+\*\]?)?", "", term)
         assert re.findall(r"\*([A-Z]+)\*", behind_options.replace("**", "")) == [
