@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The main job: systemctl on any node starts and stops in order across nodes."""
+
+import pytest
+
+from .conftest import NODES, STARTED, STOPPED, STOPPING, Cluster
+
+pytestmark = pytest.mark.system
+
+
+def test_start_on_a_third_node_starts_the_provider_first(cluster: Cluster) -> None:
+    assert cluster.systemctl("node3", "start", "web.service") == 0
+    assert (cluster.active("db.service"), cluster.active("web.service")) == (["node1"], ["node2"])
+    assert cluster.last("node1", "db.service", STARTED) <= cluster.last("node2", "web.service", STARTED)
+
+
+def test_start_where_it_belongs(cluster: Cluster) -> None:
+    assert cluster.systemctl("node2", "start", "web.service") == 0
+    assert (cluster.active("db.service"), cluster.active("web.service")) == (["node1"], ["node2"])
+
+
+def test_the_wrong_node_says_where_it_runs(running: Cluster) -> None:
+    assert running.systemctl("node3", "start", "web.service") == 0
+    assert "web.service runs on node2, not here" in running.run("node3", "systemctl", "status", "web.service").stdout
+    assert running.active("web.service") == ["node2"]
+
+
+def test_starting_twice_restarts_nothing(running: Cluster) -> None:
+    before = running.invocation("node1", "db.service"), running.invocation("node2", "web.service")
+    for node in NODES:
+        assert running.systemctl(node, "start", "web.service", "db.service") == 0
+    assert before == (running.invocation("node1", "db.service"), running.invocation("node2", "web.service"))
+
+
+def test_stop_of_the_provider_stops_the_dependant_first(running: Cluster) -> None:
+    assert running.systemctl("node1", "stop", "db.service") == 0
+    assert running.active("db.service") == running.active("web.service") == []
+    assert running.last("node2", "web.service", STOPPED) <= running.last("node1", "db.service", STOPPING)
+
+
+def test_a_stopped_provider_brings_its_dependant_back(running: Cluster) -> None:
+    running.systemctl("node1", "stop", "db.service")
+    assert running.show("web.service")["desired"] == "started"
+    assert running.show("db.service")["desired"] == "stopped"
+    assert running.systemctl("node1", "start", "db.service") == 0
+    running.wait(lambda: running.active("web.service") == ["node2"], "web is back")
+
+
+def test_restart_of_the_provider(running: Cluster) -> None:
+    before = running.invocation("node2", "web.service")
+    assert running.systemctl("node1", "restart", "db.service") == 0
+    running.wait(lambda: running.active("web.service") == ["node2"], "web is back")
+    assert running.invocation("node2", "web.service") != before
+    assert running.last("node2", "web.service", STOPPED) <= running.last("node1", "db.service", STOPPED)
+    assert running.last("node1", "db.service", STARTED) <= running.last("node2", "web.service", STARTED)
+
+
+def test_stop_where_it_does_not_run_changes_nothing(running: Cluster) -> None:
+    before = running.invocation("node2", "web.service")
+    running.systemctl("node3", "stop", "web.service")
+    assert running.invocation("node2", "web.service") == before
+    assert running.show("web.service")["desired"] == "started"
+
+
+def test_synodctl_stops_and_starts_from_anywhere(running: Cluster) -> None:
+    running.ok("node3", "synodctl", "stop", "--wait", "db.service")
+    assert running.active("db.service") == running.active("web.service") == []
+    running.ok("node3", "synodctl", "start", "--wait", "web")
+    assert (running.active("db.service"), running.active("web.service")) == (["node1"], ["node2"])
+    before = running.invocation("node2", "web.service")
+    running.ok("node1", "synodctl", "restart", "web.service")
+    assert running.invocation("node2", "web.service") != before
+
+
+def test_a_provider_that_fails_refuses_the_start_with_the_reason(cluster: Cluster) -> None:
+    cluster.lab.write("node1", "/run/systemd/system/db.service.d/broken.conf", "[Service]\nExecStartPre=/bin/false\n")
+    cluster.ok("node1", "systemctl", "daemon-reload")
+    try:
+        assert cluster.systemctl("node3", "start", "web.service") != 0
+        reason = "db.service failed on node1"
+        assert reason in cluster.journal("node3", "-u", "web.service")
+        assert reason in cluster.ok("node3", "synodctl", "why", "web.service")
+        assert cluster.active("web.service") == []
+    finally:
+        cluster.ok("node1", "rm", "/run/systemd/system/db.service.d/broken.conf")
+        cluster.ok("node1", "systemctl", "daemon-reload")
+    assert cluster.systemctl("node3", "start", "web.service") == 0
+
+
+def test_a_crashed_provider_leaves_a_requires_dependant_running(running: Cluster) -> None:
+    before = running.invocation("node2", "web.service")
+    running.ok("node1", "sh", "-c", "kill -9 $(systemctl show -p MainPID --value db.service)")
+    running.wait(lambda: running.active("db.service") == [], "db is down")
+    running.wait(lambda: "failed" in str(running.show("db.service")["reason"]), "the log knows")
+    assert running.invocation("node2", "web.service") == before
+    assert running.active("web.service") == ["node2"]
+
+
+def test_a_crashed_provider_stops_a_bound_dependant(running: Cluster) -> None:
+    text = "[X-Synod]\nBindsTo=db.service\nAfter=db.service\nNodes=node3\n[Service]\nExecStart=/bin/sleep infinity\n"
+    running.install(bound_service=text)
+    assert running.systemctl("node1", "start", "bound.service") == 0
+    assert running.active("bound.service") == ["node3"]
+    running.ok("node1", "sh", "-c", "kill -9 $(systemctl show -p MainPID --value db.service)")
+    running.wait(lambda: running.active("bound.service") == [], "bound is stopped", timeout=5)
+    assert running.systemctl("node1", "start", "db.service") == 0
+    running.wait(lambda: running.active("bound.service") == ["node3"], "bound is back with db")
+    running.ok("node1", "synodctl", "stop", "--wait", "bound.service")
+
+
+def test_start_order_is_that_of_the_log_not_of_luck(cluster: Cluster) -> None:
+    for _ in range(5):
+        assert cluster.systemctl("node3", "start", "web.service") == 0
+        assert cluster.last("node1", "db.service", STARTED) <= cluster.last("node2", "web.service", STARTED)
+        assert cluster.systemctl("node1", "stop", "db.service") == 0
+        assert cluster.last("node2", "web.service", STOPPED) <= cluster.last("node1", "db.service", STOPPING)
