@@ -34,7 +34,8 @@ class Following:
             return
         if not self._accept_leader(peer, message.term):
             return
-        state.contact = max(state.contact or Usec(0), Usec(state.now - message.quorum_age))
+        if message.quorum_age <= state.timing.election_max:
+            state.contact = max(state.contact or Usec(0), Usec(state.now - message.quorum_age))
         state.horizon = max(state.horizon, message.commit)
         if message.term != self._term:
             self._term, self._round = message.term, 0

@@ -28,6 +28,7 @@ class Leadership:
         self._barriers = Barriers()
         self._round_sent: dict[int, Usec] = {}
         self._heartbeat_due = state.now
+        self._excused_until = state.now
         self._transfer: tuple[NodeName, Usec] | None = None  # to whom, until when
         self._is_transfer_sent = False
         self._open_bytes = sum(len(entry.payload) for entry in state.log.between(Index(state.commit + 1),
@@ -50,7 +51,11 @@ class Leadership:
     def _quorum_due(self) -> Usec:
         state = self._state
         assert state.contact is not None
-        return Usec(state.contact + state.timing.election_min)
+        return max(Usec(state.contact + state.timing.election_min), self._excused_until)
+
+    def excuse(self) -> None:
+        """This node itself stood still: wait a heartbeat for the answers that are there to be read."""
+        self._excused_until = Usec(self._state.now + self._state.timing.heartbeat)
 
     @property
     def has_lost_quorum(self) -> bool:

@@ -103,6 +103,7 @@ class Raft:
         self._is_started = False
         self._has_failed = False
         self._was_late = False
+        self._excused_until = Usec(0)
         self._quorate = False
         self._seen = self._outward
 
@@ -150,7 +151,8 @@ class Raft:
         On a leader: something it sent within ``election_min`` was answered by a majority, or it was just
         elected. On any other node: a leader's message arrived whose sender's youngest answer by a majority,
         dated back from the arrival by the age it states, is at most ``election_max`` ago. False before the
-        first such message. Transit time is not subtracted: this is news, not a lease.
+        first such message. Transit time is not subtracted, and a node that itself stood still gets a
+        heartbeat more to read its messages: this is news, not a lease.
         """
         return self._quorate
 
@@ -174,8 +176,8 @@ class Raft:
         if self._leading is not None:
             times.append(self._leading.deadline)
         else:
-            if self._quorate and state.contact is not None:
-                times.append(Usec(state.contact + state.timing.election_max + 1))
+            if state.contact is not None:
+                times.append(self._contact_due(state.contact))
             if state.may_campaign and not self._has_failed:
                 times.append(self._election.deadline)
         return min(times, default=None)
@@ -263,15 +265,28 @@ class Raft:
         is_late = state.now - deadline > 2 * state.timing.heartbeat and deadline > 0
         has_grace, self._was_late = is_late and not self._was_late, is_late
         if self._leading is not None:
-            state.effects.extend(self._leading.tick())
-            if not has_grace and self._leading.has_lost_quorum:
-                state.contact = None
-                state.become_follower(state.term, None)
-        elif state.now >= self._election.deadline and state.may_campaign and not self._has_failed:
+            self._tick_leader(self._leading, has_grace=has_grace)
+            return
+        if has_grace:
+            self._excused_until = Usec(state.now + state.timing.heartbeat)
+        if state.contact is not None and state.now >= self._contact_due(state.contact):
+            state.contact = None
+        if state.now >= self._election.deadline and state.may_campaign and not self._has_failed:
             if has_grace:
                 self._election.arm_hasty()
             else:
                 self._election.timed_out()
+
+    def _tick_leader(self, leading: Leadership, *, has_grace: bool) -> None:
+        if has_grace:
+            leading.excuse()
+        self._state.effects.extend(leading.tick())
+        if leading.has_lost_quorum:
+            self._state.contact = None
+            self._state.become_follower(self._state.term, None)
+
+    def _contact_due(self, contact: Usec) -> Usec:
+        return max(Usec(contact + self._state.timing.election_max + 1), self._excused_until)
 
     # Conclusions
 
@@ -315,8 +330,7 @@ class Raft:
             state.effects.append(RoleChanged(role=state.role, term=state.term, leader=state.leader))
             if leader is not None and (term, leader) != (state.term, state.leader):
                 self._clients.lose_leader()
-        age = None if state.contact is None else state.now - state.contact
-        quorate = age is not None and age <= state.timing.election_max
+        quorate = state.contact is not None
         if quorate is not self._quorate:
             self._quorate = quorate
             state.effects.append(QuorumRegained() if quorate else QuorumLost())

@@ -44,7 +44,7 @@ class State:
 
         self.leader: NodeName | None = None
         self.contact: Usec | None = None
-        """When, as far as known here, a majority last answered a leader; None: never, or given up."""
+        """When, as far as known here, a majority last answered a leader; None: too long ago, or never."""
 
         self.now = Usec(0)
         self.effects: list[Effect] = []
