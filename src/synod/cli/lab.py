@@ -42,7 +42,7 @@ def up(name: str, nodes: int, release: str, packages: tuple[str, ...], deb: Path
     """Make the nodes and boot them.
 
     The first lab of a release takes a minute: its root file system is built, and kept in
-    /var/cache/synod-lab/.
+    /var/cache/synod-lab/, which may be removed while no lab is up.
     """
     deb = deb or _newest_deb()
     if deb is None:

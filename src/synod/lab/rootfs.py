@@ -7,7 +7,9 @@ made under another name and renamed. Concurrent makers wait for each other.
 """
 
 import hashlib
+import os
 import shutil
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,6 +33,8 @@ _MASKED = ("systemd-modules-load.service", "apt-daily.timer", "apt-daily-upgrade
 
 _BUILD_SEC = 900.0
 _INSTALL_SEC = 300.0
+_RECENT_SEC = 600.0
+"""Since its last use; between choosing a layer and being on record a lab takes far less."""
 
 _IN_OVERLAY = """set -eu
 mount -t overlay overlay -o "lowerdir=$1,upperdir=$2,workdir=$3" "$4"
@@ -103,6 +107,7 @@ def _with_deb(base: Path, deb: Path) -> Path:
             (scratch / "upper").rename(draft)
             _discard(scratch)
             _drop_layers_of(base)
+    os.utime(place)
     return place
 
 
@@ -126,10 +131,11 @@ def _maker_of(place: Path) -> Iterator[Path | None]:
 
 
 def _drop_layers_of(base: Path) -> None:
-    """Remove the layers of earlier packages, unless a lab stands on them."""
+    """Remove the layers of earlier packages, unless a lab stands on them or may be about to."""
     used = {layer for name in state.names() for layer in _layers(name)}
     for path in CACHE.glob(f"{base.name}+*"):
-        if path.suffix != ".draft" and str(path) not in used:
+        is_recent = path.stat().st_mtime > time.time() - _RECENT_SEC
+        if path.suffix != ".draft" and str(path) not in used and not is_recent:
             _discard(path)
 
 
