@@ -103,3 +103,26 @@ def test_it_imports_nothing_but_two_built_in_modules():
     assert not any(isinstance(node, ast.ImportFrom) for node in ast.walk(tree))
     imports = [node for node in ast.walk(tree) if isinstance(node, ast.Import)]
     assert sorted(alias.name for node in imports for alias in node.names) == ["posix", "sys"]
+
+
+def test_links_that_lead_nowhere_or_to_themselves_do_no_harm(tmp_path):
+    root, output = tmp_path / "root", tmp_path / "out"
+    units = root / "etc/systemd/system"
+    (units / "web.service.d").mkdir(parents=True)
+    output.mkdir()
+    (root / "etc/synod").mkdir()
+    (root / "etc/synod/member").write_text("x\n")
+    (units / "web.service").write_text("[X-Synod]\n")
+    for place, target in (
+        ("loop.service", "loop.service"),
+        ("a.service", "b.service"),
+        ("b.service", "a.service"),
+        ("gone.service", "/nowhere"),
+        ("web.service.d/loop.conf", "loop.conf"),
+        ("web.service.d/folder.conf", ".."),
+        ("web.service.d/gone.conf", "/nowhere/x"),
+        ("other.service.d", "other.service.d"),
+    ):
+        (units / place).symlink_to(target)
+    assert run(root, str(output)).returncode == 0
+    assert (output / "synod-units").read_text() == "web.service\n"

@@ -244,7 +244,11 @@ def _entries(directory: Path) -> list[os.DirEntry[str]]:
 
 
 def _is_dropin(entry: os.DirEntry[str]) -> bool:
-    return entry.name.endswith(".conf") and not entry.name.startswith(".") and not entry.is_dir()
+    return (
+        entry.name.endswith(".conf")
+        and not entry.name.startswith(".")
+        and not entry.is_dir(follow_symlinks=False)
+    )
 
 
 def _template_of(name: str) -> str | None:
