@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""``make demo``: sets the stage, lets the acts happen, draws the picture, leaves nothing behind.
+
+Exit status 0 when every promise was kept, 1 when one was broken or a step failed, as of synodctl(1) for the rest. The
+lab goes down whatever happens, also on SIGTERM and Ctrl-C; what a SIGKILL leaves is removed by the next run.
+"""
+
+import argparse
+import signal
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Final
+
+from demo import setup, stage, timeline
+from demo.acts import ACTS, Play
+from demo.narrator import BrokenPromiseError, Narrator
+from demo.record import Story
+from demo.stage import DB, NODES, PACKAGES, WEB, Stage, clock
+from synod.base.errors import SynodError
+from synod.lab import rootfs
+from synod.lab.cluster import Lab
+
+_RELEASE: Final = "bookworm"
+_LIMIT_SEC: Final = 90.0
+_LAST_LINES: Final = 12
+
+
+def main() -> int:
+    """Run the demo."""
+    parser = argparse.ArgumentParser(prog="make demo", description="A cluster keeps its promises, live.")
+    parser.add_argument("--output", type=Path, default=Path("build/demo"), help="where the picture goes")
+    parser.add_argument("--deb", type=Path, default=None, help="package of Synod; by default the newest in build/")
+    options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    story = Story(nodes=NODES, labels={DB: "db", WEB: "web"})
+    narrator = Narrator(story, sys.stdout, is_terminal=sys.stdout.isatty())
+    try:
+        return _perform(story, narrator, options.deb or _newest_deb(), options.output)
+    except SynodError as error:
+        narrator.failure(str(error))
+        return int(error.exit_status)
+    except KeyboardInterrupt:
+        narrator.failure("interrupted; the nodes are gone")
+        return 128 + signal.SIGINT
+
+
+def _perform(story: Story, narrator: Narrator, deb: Path, output: Path) -> int:
+    output.mkdir(parents=True, exist_ok=True)
+    narrator.heading("Synod: systemd's dependencies across three nodes")
+    begin = time.monotonic()
+    layers = rootfs.prepare(_RELEASE, PACKAGES, deb)
+    narrator.step(f"Debian for the nodes, kept for the next time, with {deb.name}", time.monotonic() - begin)
+    assert layers, "the root file system has at least one layer"
+    begin = time.monotonic()
+    with Lab("demo") as lab, tempfile.TemporaryDirectory(prefix="synod-demo-") as scratch:
+        lab.up(nodes=len(NODES), release=_RELEASE, packages=PACKAGES, deb=deb)
+        narrator.step(f"{', '.join(NODES)}: three systemd machines have booted", time.monotonic() - begin)
+        play = Play(stage=Stage(lab), narrator=narrator, visits=Path(scratch, "visits"))
+        is_kept = _play(play, story)
+        if story.acts:
+            story.moments = play.stage.moments(story.acts[0].begin)
+            story.visits = stage.read_visits(play.visits)
+    picture = output / "timeline.svg"
+    picture.write_text(timeline.render(story), encoding="utf-8")
+    took = time.monotonic() - begin
+    in_time = took < _LIMIT_SEC
+    narrator.summary((*play.figures, ("all of it, from the boot to the clean-up", f"{took:.1f} s"),
+                      ("timeline", str(picture))))
+    if not in_time:
+        narrator.failure(f"the demo took longer than {_LIMIT_SEC:g} s")
+    return 0 if is_kept and in_time else 1
+
+
+def _play(play: Play, story: Story) -> bool:
+    """Return whether all promises were kept; on a failure show what the nodes' journals say last."""
+    since = clock()
+    try:
+        setup.found_cluster(play.stage, play.narrator)
+        setup.fill_database(play.stage, play.narrator)
+        setup.annotate(play.stage, play.narrator)
+        with play.visits.open("w", encoding="utf-8") as file:
+            play.stage.start_visitor(file)
+            for title, act in ACTS:
+                since = clock()
+                play.narrator.begin(title, since)
+                act(play)
+                play.narrator.end(clock())
+    except SynodError as error:
+        if story.acts:
+            play.narrator.end(clock())
+        _show_journals(play, since)
+        kind = "a promise was broken" if isinstance(error, BrokenPromiseError) else "the demo cannot go on"
+        play.narrator.failure(f"{kind}: {error}")
+        return False
+    finally:
+        play.stage.stop_visitor()
+    return True
+
+
+def _show_journals(play: Play, since: int) -> None:
+    for node in NODES:
+        for unit in (DB, WEB, "synod.service"):
+            lines = play.stage.messages(node, unit, since)
+            play.narrator.quote(f"{node} {unit}: {line}" for line in lines[-_LAST_LINES:])
+
+
+def _newest_deb() -> Path:
+    found = max(Path("build").glob("synod_*.deb"), key=lambda path: path.stat().st_mtime, default=None)
+    if found is None:
+        raise SynodError("there is no package of Synod in build/; try: make deb")
+    return found
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Tells the story while it happens: what was typed, what came of it, how long it took, and every promise's verdict.
+
+The only printer of the demo. A promise that is broken ends the performance; nothing is decided here but the words.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import TextIO
+
+from demo.record import OUTSIDE, Act, Command, Gap, Moment, Story
+from synod.base.errors import SynodError
+
+KEPT = "✓"
+BROKEN = "✗"
+
+_PLAIN = {"bold": "", "dim": "", "good": "", "bad": "", "off": ""}
+_COLOURS = {"bold": "\033[1m", "dim": "\033[2m", "good": "\033[32m", "bad": "\033[1;31m", "off": "\033[0m"}
+_WIDTH = 100
+
+
+class BrokenPromiseError(SynodError):
+    """What Synod promises did not happen; the text is the promise."""
+
+
+class Narrator:
+    """Prints to a stream, and keeps in the story what the picture will show."""
+
+    def __init__(self, story: Story, out: TextIO, *, is_terminal: bool) -> None:
+        self._story = story
+        self._out = out
+        self._style = _COLOURS if is_terminal else _PLAIN
+
+    @property
+    def act(self) -> Act:
+        """The act that is on."""
+        return self._story.acts[-1]
+
+    def heading(self, text: str) -> None:
+        """Begin a part that is no act."""
+        self._line(f"\n{self._paint('bold', text)}")
+
+    def begin(self, title: str, usec: int) -> None:
+        """Begin an act."""
+        self._story.acts.append(Act(number=len(self._story.acts) + 1, title=title, begin=usec))
+        self.heading(f"{self.act.number}  {title}")
+
+    def end(self, usec: int) -> None:
+        """End the act that is on."""
+        self.act.end = usec
+
+    def step(self, text: str, seconds: float) -> None:
+        """Tell of something done by the demo itself that took a while."""
+        self._columns(f"  {KEPT} {text}", f"{seconds:7.2f} s")
+
+    def command(self, done: Command, *, shown: str = "") -> Command:
+        """Tell of a command that has ended; ``shown`` stands for it where the real words are long."""
+        prompt = "$" if done.node == OUTSIDE else "#"
+        status = "" if done.status == 0 else f"exit status {done.status}, "
+        self._columns(f"  {done.node}{prompt} {shown or done.text}", f"{status}{done.seconds:5.2f} s")
+        if self._story.acts:
+            self.act.commands.append(done)
+        return done
+
+    def moments(self, found: Iterable[Moment], since: int) -> None:
+        """Tell what systemd did on the nodes, with the time since the command was typed."""
+        for moment in found:
+            after = f"+{(moment.usec - since) / 1e6:.3f} s"
+            self._line(self._paint("dim", f"      {after:>10}  {moment.node}  {moment.unit:<27} {moment.step.value}"))
+
+    def quote(self, lines: Iterable[str]) -> None:
+        """Show what a program said."""
+        for line in lines:
+            self._line(self._paint("dim", f"      {line[:_WIDTH + 40]}"))
+
+    def promise(self, is_kept: bool, text: str, gap: Gap | None = None) -> None:  # noqa: FBT001
+        """Tell whether a promise was kept; one that was not ends the performance."""
+        if not is_kept:
+            self.act.broken.append(text)
+            self._line(self._paint("bad", f"    {BROKEN} {text}"))
+            raise BrokenPromiseError(text)
+        self.act.kept.append(text)
+        if gap is not None:
+            self.act.gaps.append(gap)
+        self._line(f"    {self._paint('good', KEPT)} {text}")
+
+    def order(self, gap: Gap | None, text: str) -> None:
+        """Tell whether two things happened in the promised order, and how far apart."""
+        if gap is None:
+            self.promise(False, f"{text}: the journals do not show both")  # noqa: FBT003
+            return
+        self.promise(gap.usec > 0, f"{text}, by {gap.usec / 1000:.1f} ms", gap)
+
+    def summary(self, rows: Sequence[tuple[str, str]]) -> None:
+        """Print the figures."""
+        self.heading("Summary")
+        for text, figure in rows:
+            self._columns(f"  {text}", figure)
+
+    def failure(self, text: str) -> None:
+        """Tell why the performance ended early."""
+        self._line(f"\n{self._paint('bad', BROKEN)} {text}")
+
+    def _columns(self, left: str, right: str) -> None:
+        self._line(f"{left:<{max(_WIDTH - len(right) - 1, 0)}} {right}")
+
+    def _paint(self, style: str, text: str) -> str:
+        return f"{self._style[style]}{text}{self._style['off']}"
+
+    def _line(self, text: str) -> None:
+        print(text, file=self._out, flush=True)

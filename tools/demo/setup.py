@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What an administrator does once: found the cluster, have a database, annotate units, hand them to the cluster.
+
+PostgreSQL is the distribution's own package with its own unit; the cluster gets hold of it by a drop-in of two lines.
+"""
+
+from demo.narrator import Narrator
+from demo.record import Command
+from demo.stage import DB, NODES, WEB, Stage
+from synod.base.errors import SynodError
+
+DATABASE_CONF = "/etc/postgresql/15/main/conf.d/demo.conf"
+LISTENING = "listen_addresses = '*'\n"
+
+_ACCESS = "host shop web 10.77.0.0/24 trust"
+"""The network of the lab exists on this machine only and for as long as the demo runs."""
+
+_SQL = ("CREATE ROLE web LOGIN", "CREATE DATABASE shop", r"\connect shop",
+        "CREATE TABLE item (name text PRIMARY KEY, count integer NOT NULL)", "GRANT SELECT ON item TO web",
+        "INSERT INTO item VALUES ('chair', 12), ('lamp', 5), ('table', 3)")
+
+_KNOWN_SEC = 20.0
+_VOTERS_SEC = 20.0
+
+
+def found_cluster(stage: Stage, narrator: Narrator) -> None:
+    """Make one cluster of the nodes."""
+    first, *others = NODES
+    narrator.command(_succeed(stage.run(first, ("synodctl", "init", "--name", "demo", "--address", "10.77.0.1"))))
+    for node in others:
+        token = _succeed(stage.run(first, ("synodctl", "token"))).stdout.strip()
+        join = _succeed(stage.run(node, ("synodctl", "join", first, "--token", token)))
+        narrator.command(join, shown=f"synodctl join {first} --token $(ssh {first} synodctl token)")
+    narrator.step("all nodes see each other online", stage.wait(
+        lambda: all(_online(stage, node) == len(NODES) for node in NODES), "the nodes see each other online",
+        timeout=_VOTERS_SEC))
+
+
+def fill_database(stage: Stage, narrator: Narrator) -> None:
+    """Give PostgreSQL on the first node something to tell, and let the other nodes ask it."""
+    node = NODES[0]
+    sql = _succeed(stage.run(node, psql(*(f"--command={command}" for command in _SQL))))
+    narrator.command(sql, shown="psql: a database 'shop' with a table 'item' of three rows")
+    stage.write(node, DATABASE_CONF, LISTENING)
+    _succeed(stage.run(node, ("sh", "-c", f"echo '{_ACCESS}' >>/etc/postgresql/15/main/pg_hba.conf")))
+
+
+def annotate(stage: Stage, narrator: Narrator) -> None:
+    """Install the annotated units on all nodes and hand them to the cluster."""
+    # Both by name: systemctl does not wait for what a stop takes along.
+    stopped = [_succeed(done) for done in stage.run_everywhere(("systemctl", "disable", "--now",
+                                                                "postgresql.service", DB))]
+    _tell_of_all(narrator, stopped)
+    for file in stage.install_files():
+        narrator.quote((f"/{file}",))
+    _tell_of_all(narrator, [_succeed(done) for done in stage.run_everywhere(("systemctl", "daemon-reload"))])
+    narrator.step("the cluster knows both units", stage.wait(
+        lambda: all({row.get("unit") for row in stage.query(node, "list-units")} >= {DB, WEB} for node in NODES),
+        "all nodes know both units", timeout=_KNOWN_SEC))
+
+
+def psql(*options: str) -> tuple[str, ...]:
+    """Return the program that runs SQL as the database's superuser and fails with the first command that does."""
+    return ("runuser", "-u", "postgres", "--", "psql", "--quiet", "--set=ON_ERROR_STOP=1", *options)
+
+
+def _online(stage: Stage, node: str) -> int:
+    return sum(row.get("state") == "online" for row in stage.query(node, "list-nodes"))
+
+
+def _tell_of_all(narrator: Narrator, done: list[Command]) -> None:
+    longest = max(done, key=lambda command: command.seconds)
+    narrator.command(longest, shown=f"{longest.text}        (likewise on the other nodes)")
+
+
+def _succeed(done: Command) -> Command:
+    if done.status != 0:
+        last = (done.stderr or done.stdout).strip().rpartition("\n")[2]
+        raise SynodError(f"{done.node}: {done.text}: exit status {done.status}: {last}")
+    return done
