@@ -21,6 +21,7 @@ from synod.agent.surroundings import Surroundings, host_name
 from synod.base.errors import NotConfiguredError, RefusedError, SynodError, UsageError
 from synod.base.ids import NodeName, is_node_name
 from synod.base.usec import USEC_PER_SEC
+from synod.config.schema import Settings
 from synod.engine.events import BootOver, Event
 from synod.engine.requests import FoundCluster, KeepToken
 from synod.net.authority import fingerprint
@@ -34,8 +35,9 @@ from synod.systemd.notify import Notifier
 from synod.systemd.paths import Paths
 
 PORT_DEFAULT: Final = 8470
-BUS_SEC: Final = 5.0
-"""How long the start waits for the bus: what runs here must be known before the log is listened to."""
+"""What a join command need not say."""
+RETRY_SEC: Final = 1.0
+"""Between questions to a PID 1 that does not answer."""
 
 LAST_WORDS_SEC: Final = 0.3
 """Between leaving and forgetting: the answer to the client and the last acknowledgements go out."""
@@ -46,14 +48,22 @@ _logger = logging.getLogger(__name__)
 class Daemon:
     """Everything in one process."""
 
-    def __init__(self, paths: Paths, journal: Journal, notifier: Notifier) -> None:
+    def __init__(self, paths: Paths, settings: Settings, journal: Journal, notifier: Notifier) -> None:
+        self._settings = settings
         self._journal = journal
         self._notifier = notifier
         self._generated = Generated(paths)
         self.files = MembershipFiles(paths)
         self._gate_files = GateFiles(paths)
         self._bus = Bus()
-        self._surroundings = Surroundings(self._bus, self._generated, self._gate_files, journal, self.feed)
+        self._surroundings = Surroundings(
+            self._bus,
+            self._generated,
+            self._gate_files,
+            journal,
+            self.feed,
+            settings.dependency_timeout_usec,
+        )
         self.member: RunningMember | None = None
         self._answers = Answers(self)
         self.control = ControlServer(
@@ -105,14 +115,7 @@ class Daemon:
             self.member.feed(event)
 
     async def _start(self, membership: Membership) -> None:
-        manager = self._surroundings.manager
-        try:
-            async with asyncio.timeout(BUS_SEC):
-                await self._bus.wait_connected()
-            soft_reboots, is_booting = await manager.soft_reboots(), not await manager.boot_is_over()
-        except (TimeoutError, SynodError):
-            # Without the bus nothing can be started; what is wrong here is only the count of soft reboots.
-            soft_reboots, is_booting = 0, not self._gate_files.is_booted
+        soft_reboots, is_booting = await self._look_around()
         self.member = RunningMember(
             membership=membership,
             files=self.files,
@@ -123,12 +126,31 @@ class Daemon:
             journal=self._journal,
             clients=self._answers,
             left=self._has_left.set,
+            timing=self._settings.timing(),
         )
         self.member.start()
         self._notifier.status(f"node '{membership.node}' of cluster '{membership.cluster}'")
         if not is_booting:
             self._gate_files.mark_booted()
             self.feed(BootOver())
+        self._surroundings.reread()
+
+    async def _look_around(self) -> tuple[int, bool]:
+        """Ask PID 1 which incarnation of this node it is, and whether it is booting.
+
+        Without an answer there is no membership: a wrong incarnation would void grants of units that run.
+        """
+        manager = self._surroundings.manager
+        while True:
+            await self._bus.wait_connected()
+            try:
+                return await manager.soft_reboots(), not await manager.boot_is_over()
+            except SynodError as error:
+                _logger.warning("PID 1 does not answer, retrying: %s", error)
+                await asyncio.sleep(RETRY_SEC)
+
+    def reload(self) -> None:
+        """Read the annotations anew; settings are read at the start only."""
         self._surroundings.reread()
 
     async def _feed_watchdog(self) -> None:
@@ -157,7 +179,8 @@ class Daemon:
 
     async def _found(self, cluster: str, address: str | None, port: int | None) -> None:
         node = _own_name()
-        membership = found(self.files, cluster, node, address or own_address(None), port or PORT_DEFAULT)
+        address = address or self._settings.address or own_address(None)
+        membership = found(self.files, cluster, node, address, port or self._settings.port)
         try:
             create_log(self.files.log, membership)
             await self._start(membership)
@@ -185,9 +208,10 @@ class Daemon:
             if self.member is not None:
                 self._check_same_cluster(token)
                 return {"cluster": self.member.membership.cluster, "already": True}
-            node, target = _own_name(), port or PORT_DEFAULT
+            node, own_port = _own_name(), self._settings.port
+            address = address or self._settings.address or own_address(host)
             membership = await ask_in(
-                self.files, node, host, target, token, role, address or own_address(host), PORT_DEFAULT
+                self.files, node, host, port or own_port, token, role, address, own_port
             )
             try:
                 create_log(self.files.log, membership)

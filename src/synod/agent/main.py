@@ -10,6 +10,7 @@ from synod import __version__
 from synod.agent.daemon import Daemon
 from synod.base.errors import SynodError
 from synod.base.exits import ExitStatus
+from synod.config.settings import load_settings
 from synod.systemd.journal import Journal, JournalHandler, Priority
 from synod.systemd.notify import Notifier
 from synod.systemd.paths import Paths
@@ -22,23 +23,27 @@ def main() -> None:
     if "--version" in sys.argv[1:]:
         sys.stdout.write(f"synodd {__version__}\n")
         return
-    journal = Journal()
+    journal, paths = Journal(), Paths.from_environment()
     handlers = [JournalHandler(journal)]
-    logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=handlers, force=True)
+    logging.basicConfig(level=logging.DEBUG, format="%(message)s", handlers=handlers, force=True)
     try:
-        asyncio.run(_run(journal))
+        loaded = load_settings(paths.root)
+        for warning in loaded.warnings:
+            journal.send(warning, priority=Priority.WARNING)
+        journal.level = Priority[loaded.settings.log_level.upper()]
+        asyncio.run(_run(Daemon(paths, loaded.settings, journal, Notifier())))
     except* SynodError as group:
         for error in _leaves(group):
             journal.send(str(error), priority=Priority.ERR)
         sys.exit(ExitStatus.NOT_CONFIGURED)
 
 
-async def _run(journal: Journal) -> None:
-    daemon = Daemon(Paths.from_environment(), journal, Notifier())
+async def _run(daemon: Daemon) -> None:
     serving = asyncio.ensure_future(daemon.run())
     loop = asyncio.get_running_loop()
     for number in _SIGNALS:
         loop.add_signal_handler(number, serving.cancel)
+    loop.add_signal_handler(signal.SIGHUP, daemon.reload)
     try:
         await serving
     except asyncio.CancelledError:

@@ -19,6 +19,7 @@ from synod.base.usec import Usec
 from synod.engine.events import Asked, ClientGone, Event
 from synod.engine.node import Node
 from synod.engine.requests import Admit, Request
+from synod.ledger.timing import Timing
 from synod.net.join import JoinService
 from synod.net.keys import load_identity
 from synod.systemd.gatefiles import GateFiles
@@ -43,6 +44,7 @@ class RunningMember:
         journal: Journal,
         clients: Clients,
         left: Callable[[], None],
+        timing: Timing,
     ) -> None:
         """Read the log; raise StorageError when it is damaged or cannot be read."""
         self.membership = membership
@@ -64,6 +66,7 @@ class RunningMember:
             is_booting=is_booting,
             gates={unit: one.epoch for unit, one in grants.items() if one and one.incarnation == boot},
             up_files=gate_files.up_units(),
+            timing=timing,
         )
         for unit, one in grants.items():
             if one is None or one.incarnation != boot:

@@ -9,12 +9,14 @@ import asyncio
 import logging
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from synod.agent.jobs import JobRunner
 from synod.base.errors import SynodError
 from synod.base.ids import UnitName
 from synod.base.messages import MessageId
+from synod.base.usec import Usec
 from synod.config.load import host_below, parse_unit
 from synod.engine.events import BootOver, Event, ShutdownBegun, SpecsLoaded
 from synod.model.spec import UnitSpec
@@ -40,6 +42,7 @@ class Surroundings:
         gate_files: GateFiles,
         journal: Journal,
         feed: Callable[[Event], None],
+        dependency_timeout: Usec,
     ) -> None:
         self.manager = Manager(bus, self)
         self.jobs = JobRunner(self.manager, feed)
@@ -47,6 +50,7 @@ class Surroundings:
         self._gate_files = gate_files
         self._journal = journal
         self._feed = feed
+        self._dependency_timeout = dependency_timeout
         self._watched: dict[UnitName, None] = {}
         self._reread = asyncio.Event()
         self._problems: dict[str, None] = {}
@@ -136,7 +140,10 @@ class Surroundings:
             return None
         findings = (*loaded.findings, *loaded.annotation.findings)
         self._complain([str(finding) for finding in findings], MessageId.GENERATOR_PROBLEM, Priority.WARNING)
-        return loaded.annotation.spec
+        spec = loaded.annotation.spec
+        if spec is not None and not any(loaded.annotation.of("DependencyTimeoutSec")):
+            spec = replace(spec, dependency_timeout_usec=self._dependency_timeout)
+        return spec
 
     def _complain(
         self, texts: list[str] | tuple[str, ...], message_id: MessageId, priority: Priority

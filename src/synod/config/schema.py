@@ -58,7 +58,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         field="port",
         parse=parse_port,
         default=8470,
-        help="Takes a port number, used over TCP and UDP by all nodes alike.",
+        help="Takes a TCP port number, on which this node listens.",
     ),
     Setting(
         section="Log",

@@ -154,7 +154,10 @@ class Front:
 
     def _remove(self, client: int, request: Remove) -> None:
         row = self._desk.state.nodes.get(request.node)
-        if row is not None and row.state is NodeState.LEFT and request.node in self._desk.connected:
+        if row is None:
+            text = f"'{request.node}' is not a node of this cluster"
+            self._reply(client, ExitStatus.NO_SUCH_UNIT, text)
+        elif row.state is NodeState.LEFT and request.node in self._desk.connected:
             self._reply(
                 client, ExitStatus.REFUSED, f"'{request.node}' is still connected; try again in a moment"
             )

@@ -55,6 +55,8 @@ class Journal:
             socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
         )
         self._dropped = 0
+        self.level = Priority.DEBUG
+        """Less important messages are not written."""
 
     @property
     def dropped(self) -> int:
@@ -75,6 +77,8 @@ class Journal:
         **fields: str | int,
     ) -> None:
         """Write one message; field names are upper case, such as SYNOD_NODE=, values are any text."""
+        if priority > self.level:
+            return
         record: dict[str, str | int] = {
             "MESSAGE": text,
             "PRIORITY": int(priority),
