@@ -6,7 +6,7 @@ VENV := $(BUILD)/venv
 # Debian's interpreter and its modules: what is tested is what the package uses.
 PYTHON := /usr/bin/python3
 
-HOST_PACKAGES := dbus dbus-daemon debhelper devscripts dh-python git groff-base iproute2 lintian man-db mmdebstrap \
+HOST_PACKAGES := build-essential dbus dbus-daemon debhelper debian-archive-keyring devscripts dh-python dpkg-dev git groff-base iproute2 lintian man-db mmdebstrap \
 	nftables pybuild-plugin-pyproject python3-all python3-click python3-cryptography python3-dbus-fast \
 	python3-dbus-next python3-docutils python3-msgpack python3-pyroute2 python3-pystemd python3-setuptools \
 	python3-uvloop python3-venv systemd-container
