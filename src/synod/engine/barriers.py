@@ -132,6 +132,12 @@ class Barriers:
         ]
         return [*edges.needed_by.get(unit, {}), *later]
 
+    def announced(self, peer: NodeName) -> None:
+        """Ask a peer again that can answer from now on."""
+        for own in self._own.values():
+            if not own.is_answered and peer in self._missing(own):
+                self._desk.send(peer, Barrier(barrier=own.barrier, unit=own.unit, epoch=EPOCH_NONE))
+
     def hear_done(self, peer: NodeName, message: BarrierDone) -> None:
         """Take a dependants' side's answer."""
         own = self._own.get(message.unit)
@@ -181,12 +187,13 @@ class Barriers:
         if self._readiness.is_up(message.unit):
             return self._serve_further(served)
         desk = self._desk
+        # The mirrors first: by their stop jobs an agent that is started anew can tell whose stop this is.
+        for name in (bound_of(message.unit), mirror_of(message.unit)):
+            if not desk.seen(name).is_gone:
+                served.jobs[desk.run("stop", name)] = None
         for name in desk.state.edges.needed_by.get(message.unit, {}):
             if not desk.seen(name).is_gone:
                 self.paused[name] = None
-                served.jobs[desk.run("stop", name)] = None
-        for name in (mirror_of(message.unit), bound_of(message.unit)):
-            if not desk.seen(name).is_gone:
                 served.jobs[desk.run("stop", name)] = None
         desk.touch([message.unit])
         return self._serve_further(served)

@@ -22,7 +22,9 @@ EPOCH_NONE: Final = Epoch(0)
 class Desk:
     """The facts of one node, and the tray for its effects."""
 
-    def __init__(self, *, me: NodeName, boot: str, agent: int, is_booting: bool) -> None:
+    def __init__(
+        self, *, me: NodeName, boot: str, agent: int, is_booting: bool, has_log: bool = True
+    ) -> None:
         self.me: Final = me
         self.boot: Final = boot
         self.agent: Final = agent
@@ -37,6 +39,10 @@ class Desk:
         """Whether the log has this agent's own entry: from then on the state is not a replay of the past."""
         self.is_fresh = False
         """Whether this agent is the first of its boot, or of its membership."""
+        self.are_units_read = False
+        """Whether PID 1 was asked for this node's annotations and units, since when it reports changes."""
+        self.has_log = has_log
+        """Whether there is a cluster whose state will come out of the log."""
         self.is_leaving = False
         """``synodctl leave`` was said: nothing is started here any more."""
         self.now = Usec(0)
@@ -95,6 +101,14 @@ class Desk:
             and row.boot == self.boot
             and row.state in (NodeState.ONLINE, NodeState.LEAVING)
         )
+
+    @property
+    def may_judge(self) -> bool:
+        """Whether a stop can be told from a wish now, and its dependants are known.
+
+        A node without a log has no cluster to know.
+        """
+        return not self.has_log or (self.is_settled and self.are_units_read)
 
     def row(self, unit: UnitName) -> Row:
         """Return the unit's row, or an empty one."""

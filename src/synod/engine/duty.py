@@ -104,9 +104,8 @@ class Duty:
         for name, node in self._desk.state.nodes.items():
             is_heard = name == self._desk.me or name in self._desk.connected
             if is_heard:
+                # That it is back it says itself, with its incarnation: what it ran may be gone.
                 self._silent_since.pop(name, None)
-                if node.state is NodeState.LOST:
-                    self._tell(name, NodeState.ONLINE)
                 continue
             since = self._silent_since.setdefault(name, self._desk.now)
             if since + LOST_USEC <= self._desk.now and node.state is NodeState.ONLINE:

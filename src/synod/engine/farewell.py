@@ -38,13 +38,16 @@ class Farewell:
         self._is_voter = is_voter
         self._draining: dict[int, Usec] = {}
         self._leaving: dict[int, Usec] = {}
+        self._parting: dict[int, Usec] = {}
+        """At the end of a shutdown: the last grants are given back before the agent goes."""
         self._is_said = False
         self._has_left = False
 
     @property
     def deadline(self) -> Usec | None:
         """When the first of those who wait has waited long enough."""
-        return min([*self._draining.values(), *self._leaving.values()], default=None)
+        waiting = (*self._draining.values(), *self._leaving.values(), *self._parting.values())
+        return min(waiting, default=None)
 
     def shut_down(self, client: int) -> None:
         """Commit that this node is leaving, before PID 1 stops the first of its units.
@@ -66,9 +69,12 @@ class Farewell:
             self._say(NodeState.LEAVING, lambda _: None)
 
     def unmanage(self, client: int) -> None:
-        """Say that the agent stops while its units run on."""
-        if self._desk.is_stopping or not self._desk.is_settled:
+        """Say that the agent stops, while its units run on or after they were stopped."""
+        if not self._desk.is_settled:
             self._reply(client, 0, "")
+            return
+        if self._desk.is_stopping:
+            self._parting[client] = Usec(self._desk.now + QUORUM_USEC)
             return
         self._hand_over()
 
@@ -97,6 +103,10 @@ class Farewell:
             for client in self._draining:
                 self._reply(client, 0, "")
             self._draining.clear()
+        if self._parting and not self._holds_grants():
+            for client in self._parting:
+                self._reply(client, 0, "")
+            self._parting.clear()
         if self._leaving and not self._holds_grants() and not self._is_said:
             if len(self._desk.state.nodes) == 1:
                 self._is_said = self._has_left = True
@@ -136,6 +146,10 @@ class Farewell:
             if until <= self._desk.now:
                 del self._draining[client]
                 self._reply(client, 0, "going down without the cluster's word")
+        for client, until in list(self._parting.items()):
+            if until <= self._desk.now:
+                del self._parting[client]
+                self._reply(client, 0, "going while the cluster takes units for running here")
         for client, until in list(self._leaving.items()):
             if until <= self._desk.now:
                 del self._leaving[client]

@@ -36,14 +36,30 @@ class Holds:
         self._keeper = keeper
         self._proposals = proposals
         self._asking: dict[int, tuple[UnitName, Usec]] = {}
+        self._early: dict[int, tuple[ReleaseHold, Usec]] = {}
+        """Questions that came before this agent knew the cluster or its own units."""
 
     @property
     def deadline(self) -> Usec | None:
-        """When the first uncommitted wish stops being waited for."""
-        return min((until for _, until in self._asking.values()), default=None)
+        """When the first one has been waited for long enough."""
+        waiting = [*self._asking.values(), *self._early.values()]
+        return min((until for _, until in waiting), default=None)
 
     def ask(self, client: int, request: ReleaseHold) -> None:
         """Take a hold's question."""
+        if self._desk.may_judge:
+            self._judge_stop(client, request)
+        else:
+            self._early[client] = (request, Usec(self._desk.now + COMMIT_USEC))
+
+    def look(self) -> None:
+        """Take up the early questions as soon as they can be judged."""
+        if self._early and self._desk.may_judge:
+            early, self._early = self._early, {}
+            for client, (request, _) in early.items():
+                self._judge_stop(client, request)
+
+    def _judge_stop(self, client: int, request: ReleaseHold) -> None:
         unit = request.unit
         spec = self._desk.spec(unit)
         if spec is None or not self._desk.is_member:
@@ -89,6 +105,10 @@ class Holds:
 
     def tick(self) -> None:
         """Let go of what could not be committed in time."""
+        for client, (request, until) in list(self._early.items()):
+            if until <= self._desk.now:
+                del self._early[client]
+                self._judge_stop(client, request)
         for client, (unit, until) in list(self._asking.items()):
             if until <= self._desk.now:
                 del self._asking[client]
@@ -100,6 +120,7 @@ class Holds:
     def gone(self, client: int) -> None:
         """Note that a hold hung up: PID 1 stopped waiting, and stops the unit without its barrier."""
         self._asking.pop(client, None)
+        self._early.pop(client, None)
         unit = self._barriers.unanswered(client)
         if unit is not None and not self._desk.seen(unit).is_gone:
             text = f"'{unit}' is stopped before what depends on it on other nodes was down."

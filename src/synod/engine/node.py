@@ -79,7 +79,9 @@ class Node:
         ``gates`` and ``up_files`` are what an earlier agent of this boot left in /run/synod. ``agent`` grows
         with every start.
         """
-        self.desk = Desk(me=name, boot=boot, agent=agent, is_booting=is_booting)
+        self.desk = Desk(
+            me=name, boot=boot, agent=agent, is_booting=is_booting, has_log=bool(entries or founders)
+        )
         self.ledger = Raft(
             name=name,
             hard_state=hard_state,
@@ -199,7 +201,7 @@ class Node:
                 self.desk.specs = {spec.unit: spec for spec in specs}
                 for unit in units:
                     self._see(unit)
-                self._reporter.specs_loaded()
+                self.desk.are_units_read = True
                 self._mirrors.reread()
                 self.desk.touch([*gone, *self.desk.specs])
             case events.BootOver():
@@ -269,11 +271,14 @@ class Node:
         match message:
             case Announce():
                 self.readiness.hear_announce(peer, message)
+                self.barriers.announced(peer)
             case Ready():
                 if self.readiness.hear(peer, message) and message.is_stopping and not message.is_up:
                     self._mirrors.stopping(message.unit)
             case Barrier():
-                self.barriers.serve(peer, message)
+                # Before it knows what runs here this node must not say that nothing does; it is asked again.
+                if self._reporter.is_complete:
+                    self.barriers.serve(peer, message)
             case BarrierDone():
                 self.barriers.hear_done(peer, message)
             case Order():
@@ -298,6 +303,7 @@ class Node:
             return True
         self.barriers.recheck()
         self._clients.look()
+        self._holds.look()
         self._farewell.look()
         self._reporter.look()
         self._duty.plan()

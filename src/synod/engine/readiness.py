@@ -8,7 +8,7 @@ A word carries the sender's incarnation and a sequence number; older words are d
 from dataclasses import dataclass, field
 
 from synod.base.ids import Epoch, NodeName, UnitName
-from synod.engine.desk import Desk
+from synod.engine.desk import EPOCH_NONE, Desk
 from synod.engine.messages import Announce, Export, Ready
 from synod.model.command import NodeState
 
@@ -40,14 +40,18 @@ class Readiness:
         found = [self._desk.me] if unit in self._mine else []
         for name, voice in self._voices.items():
             row = nodes.get(name)
-            if (
-                unit in voice.exports
-                and row is not None
-                and row.state in _SPEAKING
-                and voice.boot == row.boot
-            ):
+            if unit not in voice.exports or row is None or row.state not in _SPEAKING:
+                continue
+            if voice.boot == row.boot and self._is_granted(unit, name, voice.exports[unit]):
                 found.append(name)
         return tuple(sorted(found))
+
+    def _is_granted(self, unit: UnitName, node: NodeName, epoch: Epoch) -> bool:
+        """Whether the log does not contradict a peer's word, which may be old when there is no stream."""
+        if epoch == EPOCH_NONE or epoch > self._desk.state.applied:
+            return True
+        grant = self._desk.row(unit).grant_on(node)
+        return grant is not None and grant.epoch == epoch
 
     def is_up(self, unit: UnitName) -> bool:
         """Whether at least one instance is up."""

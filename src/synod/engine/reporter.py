@@ -28,7 +28,6 @@ class Reporter:
         self._desk = desk
         self._proposals = proposals
         self._is_registering = False
-        self._are_specs_loaded = False
         self._is_reporting = False
         self._observed: dict[UnitName, str] = {}
         self._observe_at: Usec | None = None
@@ -41,11 +40,7 @@ class Reporter:
     @property
     def is_complete(self) -> bool:
         """Whether this node may speak for its units: registered, and its units have been read."""
-        return self._desk.is_settled and self._are_specs_loaded
-
-    def specs_loaded(self) -> None:
-        """Note that the node's annotations were read."""
-        self._are_specs_loaded = True
+        return self._desk.is_settled and self._desk.are_units_read
 
     def look(self) -> None:
         """Report what the log does not know yet."""
@@ -58,7 +53,7 @@ class Reporter:
         elif row.state is NodeState.LOST or row.boot != desk.boot:
             desk.is_registered = False
             self._register()
-        elif self._are_specs_loaded and desk.is_settled:
+        elif desk.are_units_read and desk.is_settled:
             self._report_specs()
 
     def _register(self) -> None:

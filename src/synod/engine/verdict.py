@@ -13,6 +13,7 @@ from synod.engine.desk import Desk
 from synod.engine.readiness import Readiness
 from synod.model.command import Desired, NodeState
 from synod.model.rows import Row
+from synod.model.unit import bound_of, mirror_of
 from synod.planner.constraints import Placed, refusal, stands_in_the_way
 
 
@@ -168,6 +169,9 @@ class Judge:
         needed = (*spec.requires, *spec.binds_to)
         if any(self._barriers.is_raised(name) or self._barriers.is_served(name) for name in needed):
             return True
+        mirrors = [mirror for name in needed for mirror in (mirror_of(name), bound_of(name))]
+        if any(self._desk.seen(mirror).job == "stop" for mirror in mirrors):
+            return True  # an earlier agent began this
         return any(not self._readiness.is_up(name) for name in spec.binds_to)
 
     def is_wished_down(self, unit: UnitName) -> bool:
