@@ -213,7 +213,8 @@ def test_a_partner_that_is_not_placed_is_the_reason() -> None:
     world = cluster(spec("address"), spec("web", colocate_with="address"))
     call = systemctl(world, "a", "start", "web")
     assert call.status == 1
-    assert any("ColocateWith=address.service, which is not placed" in t for t in gate_text(world["a"], "web"))
+    (text,) = gate_text(world["a"], "web")
+    assert "a: ColocateWith=address.service, which is not placed there" in text
 
 
 def test_differing_annotations_get_no_grant_until_one_is_adopted() -> None:

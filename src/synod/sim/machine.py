@@ -19,6 +19,8 @@ from synod.sim.services import ServiceManager, Waiter
 
 RETRY_USEC: Final = 100 * USEC_PER_MSEC
 """Between two attempts of a waiter to reach the agent, and RestartSec= of the agent."""
+AGENT_STOP_USEC: Final = 20 * USEC_PER_SEC
+"""TimeoutStopSec= of the agent."""
 BOOT_PATIENCE_USEC: Final = 5 * USEC_PER_SEC
 """How long a waiter tries to reach the agent while the machine boots (safety rule 4.3)."""
 
@@ -120,6 +122,15 @@ class Machine:
             if services is not self.services or not self.is_on:
                 return
             self.is_agent_wanted = False
+            if self.agent is not None:
+                self.agent.stop(off)
+                self.clock.after(AGENT_STOP_USEC, off)
+            else:
+                off()
+
+        def off() -> None:
+            if services is not self.services or not self.is_on:
+                return
             self._end_agent(is_silent=False)
             self.power_cut()
             done()
