@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from synod.base.errors import ConfigError
+from synod.base.errors import ConfigError, NotConfiguredError
 from synod.base.ids import NodeName, is_node_name
 from synod.net.files import read_file, remove_file, write_file
 from synod.systemd.paths import Paths
@@ -64,7 +64,7 @@ class MembershipFiles:
             raise ConfigError(
                 f"{self._facts}: damaged ({error}); leave the cluster and join again"
             ) from None
-        except FileNotFoundError:
+        except NotConfiguredError:
             raise ConfigError(
                 f"{self._facts}: missing although {self.marker} exists; leave the cluster and join again"
             ) from None
