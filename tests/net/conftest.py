@@ -3,6 +3,7 @@
 
 import asyncio
 import contextlib
+import datetime
 import importlib
 import importlib.util
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -28,9 +29,11 @@ QUICK = StreamSettings(
 )  # fmt: skip
 
 
-def new_identity(name: str, authority: Authority = AUTHORITY) -> TlsIdentity:
+def new_identity(
+    name: str, authority: Authority = AUTHORITY, now: datetime.datetime | None = None
+) -> TlsIdentity:
     key = create_key()
-    certificate = issue(authority, NodeName(name), create_request(NodeName(name), key), [LOOPBACK])
+    certificate = issue(authority, NodeName(name), create_request(NodeName(name), key), [LOOPBACK], now=now)
     return TlsIdentity(authority_pem=authority.certificate_pem, certificate_pem=certificate, key_pem=key)
 
 

@@ -43,6 +43,20 @@ def test_a_write_that_fails_leaves_the_old_content(tmp_path: Path) -> None:
     assert (tmp_path / "key").read_bytes() == b"old"
 
 
+def test_the_content_is_on_the_disk_before_its_name_and_the_name_before_the_return(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[tuple[str, list[str]]] = []
+
+    def note(descriptor: int) -> None:
+        target = str(Path(f"/proc/self/fd/{descriptor}").readlink())
+        synced.append((target, sorted(path.name for path in tmp_path.iterdir())))
+
+    monkeypatch.setattr(os, "fsync", note)
+    write_file(tmp_path / "key", b"one")
+    assert synced == [(f"{tmp_path}/key.new", ["key.new"]), (f"{tmp_path}", ["key"])]
+
+
 def test_reading_tells_absent_from_unreadable_from_too_long(tmp_path: Path) -> None:
     with pytest.raises(NotConfiguredError, match="synodctl join"):
         read_file(tmp_path / "absent", 10)
