@@ -2,6 +2,7 @@
 """A real dbus-daemon on a private socket, and a service on it that behaves as systemd's manager does."""
 
 import asyncio
+import signal
 import socket
 import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -16,6 +17,8 @@ from synod.systemd.bus import PROPERTIES, Bus
 from synod.systemd.manager import JOB, MANAGER, NAME, PATH, UNIT, Manager
 from synod.systemd.shim import Connection, Message, MessageType, Variant
 from synod.systemd.unitstate import unit_path
+
+TEST_SECONDS_MAX = 60
 
 # The limits are those of the system bus: dbus-daemon(1), "limit".
 CONFIGURATION = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
@@ -323,6 +326,20 @@ class Recorder:
 
     async def saw(self, *event: Any, times: int = 1) -> None:
         await self.until(lambda events: events.count(event) >= times)
+
+
+@pytest.fixture(autouse=True)
+def _bounded() -> Iterator[None]:
+    """Ends a test that waits for ever, even one whose event loop spins."""
+
+    def expire(number: int, frame: object) -> None:
+        raise TimeoutError(f"the test took more than {TEST_SECONDS_MAX} s")
+
+    previous = signal.signal(signal.SIGALRM, expire)
+    signal.setitimer(signal.ITIMER_REAL, TEST_SECONDS_MAX)
+    yield
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGALRM, previous)
 
 
 @pytest.fixture

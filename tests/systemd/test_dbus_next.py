@@ -26,7 +26,7 @@ def test_bus_and_manager_work_on_dbus_next():
     ]
     environment = {**os.environ, "SYNOD_DBUS": "next", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     result = subprocess.run(
-        command, env=environment, capture_output=True, text=True, timeout=120, check=False
+        command, env=environment, capture_output=True, text=True, timeout=50, check=False
     )
     assert result.returncode == 0, result.stdout + result.stderr
     assert " passed" in result.stdout

@@ -144,3 +144,10 @@ def test_the_handler_maps_levels(journal, server, level, priority):
         "synod.test",
     )
     assert fields["CODE_FILE"] == __file__
+
+
+def test_less_important_messages_are_not_written(journal, server):
+    journal.level = Priority.NOTICE
+    journal.send("too much", priority=Priority.INFO)
+    journal.send("enough", priority=Priority.NOTICE)
+    assert decode(server.recv(65536))["MESSAGE"] == "enough"
