@@ -86,11 +86,11 @@ def test_an_empty_assignment_brings_the_default_back(tmp_path):
 
 
 def test_unknown_names_warn_with_their_place(tmp_path):
-    put(tmp_path, f"{ETC}/synod.conf", "[Cluster]\nPorts=5\n[Clutser]\nPort=1\nnonsense\n")
+    put(tmp_path, f"{ETC}/synod.conf", "[Cluster]\nPorts=5\n[Other]\nPort=1\nnonsense\n")
     path = f"{tmp_path}/{ETC}/synod.conf"
     assert sorted(load_settings(tmp_path).warnings) == [
         f"{path}:2: [Cluster] has no setting 'Ports=', ignoring",
-        f"{path}:4: unknown section [Clutser], ignoring",
+        f"{path}:4: unknown section [Other], ignoring",
         f"{path}:5: 'nonsense' has no '=', ignoring",
     ]
 
