@@ -8,7 +8,7 @@ what the generator has not gated yet is not in force yet.
 import asyncio
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +17,9 @@ from synod.base.errors import SynodError
 from synod.base.ids import UnitName
 from synod.base.messages import MessageId
 from synod.base.usec import Usec
+from synod.config.finding import Severity
 from synod.config.load import host_below, parse_unit
+from synod.config.verify import verify
 from synod.engine.events import BootOver, Event, ShutdownBegun, SpecsLoaded
 from synod.model.spec import UnitSpec
 from synod.model.unit import LocalUnit, bound_of, hold_of, mirror_of
@@ -111,7 +113,7 @@ class Surroundings:
 
     async def _read_all(self) -> None:
         check = self._generated.check()
-        self._complain(self._generated.problems(), MessageId.GENERATOR_PROBLEM, Priority.WARNING)
+        self._complain((text, None) for text in self._generated.problems())
         if check.restored or check.ungated:
             names = ", ".join((*check.restored, *check.ungated))
             text = f"The generator left {names} without a gate; its last good drop-ins are back in place."
@@ -122,6 +124,7 @@ class Surroundings:
             await self.manager.daemon_reload()
         self._watch(specs)
         self._feed(SpecsLoaded(specs=tuple(specs), units=await self._read_units()))
+        await self._lint()
 
     async def _annotated(self) -> list[UnitName]:
         """List the units that the generator gated; of a template, the instances that PID 1 has loaded."""
@@ -135,24 +138,32 @@ class Surroundings:
         if not state.fragment_path or state.load_state != "loaded":
             return None
         fragment, drop_ins = Path(state.fragment_path), [Path(path) for path in state.drop_in_paths]
-        loaded = parse_unit(fragment, drop_ins, unit=unit, host=host_below(Path("/")))
+        host = replace(host_below(Path("/")), dependency_timeout_usec=self._dependency_timeout)
+        loaded = parse_unit(fragment, drop_ins, unit=unit, host=host)
         if loaded.annotation is None:
             return None
         findings = (*loaded.findings, *loaded.annotation.findings)
-        self._complain([str(finding) for finding in findings], MessageId.GENERATOR_PROBLEM, Priority.WARNING)
-        spec = loaded.annotation.spec
-        if spec is not None and not any(loaded.annotation.of("DependencyTimeoutSec")):
-            spec = replace(spec, dependency_timeout_usec=self._dependency_timeout)
-        return spec
+        self._complain((str(finding), finding.unit) for finding in findings)
+        return loaded.annotation.spec
 
-    def _complain(
-        self, texts: list[str] | tuple[str, ...], message_id: MessageId, priority: Priority
-    ) -> None:
+    async def _lint(self) -> None:
+        """Log what ``synodctl verify`` would say; nothing is started or stopped because of it."""
+        findings = await asyncio.to_thread(verify, Path("/"))
+        self._complain(
+            (str(finding), finding.unit) for finding in findings if finding.severity is not Severity.INFO
+        )
+
+    def _complain(self, problems: Iterable[tuple[str, str | None]]) -> None:
         """Write each problem once, not at every reload."""
-        for text in texts:
+        for text, unit in problems:
             if text not in self._problems:
                 self._problems[text] = None
-                self._journal.send(text, priority=priority, message_id=message_id)
+                self._journal.send(
+                    text,
+                    priority=Priority.WARNING,
+                    message_id=MessageId.GENERATOR_PROBLEM,
+                    unit=unit or None,
+                )
 
     def _watch(self, specs: list[UnitSpec]) -> None:
         wanted: dict[UnitName, None] = {}
