@@ -142,8 +142,8 @@ class Keeper:
         if seen.is_gone:
             if course.job is None:
                 self._release(unit, course, Ending.STOPPED, "stopped")
-        elif seen.is_down and seen.job == "start":
-            pass  # it waits at the gate, where it says what is wanted
+        elif seen.is_down and seen.job not in _DOWN_JOBS:
+            pass  # what has a start job waits at the gate and says there what is wanted; leftovers heed no job
         elif course.job is None and seen.job not in _DOWN_JOBS and not self._desk.is_stopping:
             # In a shutdown PID 1 has stop jobs of its own, ordered behind the drain: ours would wait for it.
             course.job = self._desk.run("stop", unit)
