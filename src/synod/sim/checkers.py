@@ -86,7 +86,7 @@ class OrderChecker(Checker):
         if spec is None:
             return
         if not is_populated:
-            if machine.services.job_of(unit) not in ("stop", "restart"):
+            if machine.services.show(unit).active != "deactivating":
                 self._crashed[unit] = self._clock.now
             return
         for provider in _ordered_providers(spec):
@@ -101,7 +101,7 @@ class OrderChecker(Checker):
         """Look for the dependants of what stops by a job."""
         if old != "active" or new == "active" or unit not in machine.specs:
             return
-        if machine.services.job_of(unit) not in ("stop", "restart") or not machine.is_on:
+        if new != "deactivating":
             self._crashed[unit] = self._clock.now
             return
         hold = machine.services.show(hold_of(unit))

@@ -66,6 +66,7 @@ class Machine:
         self.boots = 0
         self._agents = 0
         self.is_agent_wanted = True
+        self.is_going_down = False
         self.services = self._new_services()
 
     @property
@@ -88,16 +89,22 @@ class Machine:
         self._agents = 0
         self.run.clear()
         self.services = self._new_services()
-        self.is_agent_wanted = True
+        self.is_agent_wanted, self.is_going_down = True, False
         services, delay = self.services, self.dice.between(20, 300) * USEC_PER_MSEC
         self.start_agent_later(delay)
         self.clock.after(
             self.dice.between(20, 300) * USEC_PER_MSEC,
-            lambda: services.boot(self.enabled, lambda _: self._boot_over(services)) if self.is_on else None,
+            lambda: self._boot_units(services),
         )
 
     def _new_services(self) -> ServiceManager:
         return ServiceManager(self.clock, self.files, self.behaviours, self)
+
+    def _boot_units(self, services: ServiceManager) -> None:
+        if services is self.services and self.is_on:
+            # What belongs to no cluster yet has no drop-ins: nothing of it waits for anything.
+            units = self.enabled if self.is_member else []
+            services.boot(units, lambda _: self._boot_over(services))
 
     def _boot_over(self, services: ServiceManager) -> None:
         if services is self.services and self.is_on:
@@ -116,7 +123,7 @@ class Machine:
         """Power off or reboot in order, as systemctl does."""
         if not self.is_on:
             return
-        services = self.services
+        services, self.is_going_down = self.services, True
 
         def down() -> None:
             if services is not self.services or not self.is_on:

@@ -62,6 +62,7 @@ class _Unit:
     sub: str = "dead"
     result: str = "success"
     is_populated: bool = False
+    runs: int = 0
     life: int = 0
     """Grows whenever timers set earlier are void."""
     waiter: Waiter | None = None
@@ -312,6 +313,7 @@ class ServiceManager:
             self._move(name, "active", "active")
         else:
             self._move(name, "activating", "start")
+            unit.runs += 1
             self._populate(name, is_populated=True)
             self._later(name, unit.behaviour.start_usec, lambda: self._started(name))
         return ""
@@ -363,10 +365,10 @@ class ServiceManager:
     def _end_processes(self, name: UnitName) -> None:
         unit = self._unit(name)
         if unit.behaviour.linger_usec:
-            life = unit.life
+            run = unit.runs
 
             def gone() -> None:
-                if unit.life == life and unit.active in _DOWN:
+                if unit.runs == run and not self._is_dead:
                     self._populate(name, is_populated=False)
                     self._settle()
 

@@ -1,0 +1,339 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Schedules of misfortune and of users, drawn from a seed before the run, so that they can be read and cut short.
+
+A run is: form a cluster, let things happen, repair everything, and see the cluster do what was asked of it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from synod.base.ids import NodeName, UnitName
+from synod.base.usec import USEC_PER_MSEC, USEC_PER_SEC, Usec
+from synod.engine.node import Node
+from synod.engine.requests import Drain, MoveTo, StartUnits, StopUnits
+from synod.engine.verdict import Prospect
+from synod.model.spec import UnitSpec
+from synod.sim.checkers import ViolationError, is_active
+from synod.sim.clock import Dice
+from synod.sim.definitions import Behaviour
+from synod.sim.machine import Machine, MakeNode
+from synod.sim.world import StuckError, World
+
+CONVERGENCE_USEC: Final = 150 * USEC_PER_SEC
+"""Longest wait that may be under way when the faults end (a waiter's 100 s), and what follows from it."""
+LOOK_USEC: Final = 500 * USEC_PER_MSEC
+
+
+@dataclass(frozen=True, slots=True)
+class Deed:
+    """One thing that happens at a moment of a run."""
+
+    after_usec: int
+    """Time since the deed before."""
+    name: str
+    node: NodeName
+    unit: UnitName
+    other: NodeName
+    amount: int
+
+
+@dataclass(slots=True)
+class Storm:
+    """A world and what is going to happen in it."""
+
+    world: World
+    deeds: list[Deed]
+
+
+_WEIGHTS: Final = {
+    "start": 22,
+    "stop": 14,
+    "restart": 8,
+    "crash": 10,
+    "kill": 12,
+    "cut": 6,
+    "isolate": 5,
+    "heal": 12,
+    "reset": 6,
+    "power": 5,
+    "boot": 10,
+    "reboot": 4,
+    "drain": 3,
+    "undrain": 4,
+    "move": 3,
+    "startd": 4,
+    "stopd": 3,
+    "agent": 2,
+    "weather": 3,
+    "reload": 2,
+}
+_BAG: Final = tuple(name for name, weight in _WEIGHTS.items() for _ in range(weight))
+
+
+def draw_specs(dice: Dice, names: tuple[NodeName, ...]) -> list[UnitSpec]:
+    """Draw a handful of units, their edges always towards those before them."""
+    specs: list[UnitSpec] = []
+    units = [UnitName(f"u{number}.service") for number in range(dice.between(2, 5))]
+    for place, unit in enumerate(units):
+        earlier = [name for name in units[:place] if dice.chance(0.6)]
+        kinds = [dice.pick(("requires", "requires", "binds_to", "wants", "")) for _ in earlier]
+        chosen = {
+            kind: tuple(name for name, k in zip(earlier, kinds, strict=True) if k == kind)
+            for kind in ("requires", "binds_to", "wants")
+        }
+        specs.append(
+            UnitSpec(
+                unit=unit,
+                after=tuple(name for name in earlier if dice.chance(0.9)),
+                requires=chosen["requires"],
+                binds_to=chosen["binds_to"],
+                wants=chosen["wants"],
+                colocate_with=(units[place - 1],) if place and dice.chance(0.08) else (),
+                separate_from=(units[place - 1],) if place > 1 and dice.chance(0.08) else (),
+                nodes=tuple(name for name in names if dice.chance(0.7)) if dice.chance(0.4) else (),
+                instances=dice.pick((1, 1, 1, 1, 1, 2, None)),
+                dependency_timeout_usec=Usec(dice.pick((5, 20, 90)) * USEC_PER_SEC),
+            )
+        )
+    return specs
+
+
+def draw_behaviour(dice: Dice) -> Behaviour:
+    """Draw how a service behaves."""
+    return Behaviour(
+        start_usec=dice.pick((1, 20, 200, 1500)) * USEC_PER_MSEC,
+        stop_usec=dice.pick((1, 20, 200, 1500)) * USEC_PER_MSEC,
+        linger_usec=dice.pick((0, 0, 0, 300)) * USEC_PER_MSEC,
+        failures=dice.pick((0, 0, 0, 0, 1)),
+        restart_usec=dice.pick((None, 100, 1000)) and dice.pick((100, 1000)) * USEC_PER_MSEC,
+    )
+
+
+def make_storm(seed: int, *, make_node: MakeNode = Node, count: int | None = None) -> Storm:
+    """Draw a world and a schedule; ``count`` limits the deeds."""
+    dice = Dice("storm", seed)
+    names = tuple(NodeName(f"n{number}") for number in range(1, dice.pick((2, 3, 3, 3, 4, 5)) + 1))
+    world = World(seed, names, draw_specs(dice, names), make_node=make_node)
+    units = tuple(next(iter(world.machines.values())).specs)
+    for machine in world.machines.values():
+        machine.behaviours.update({unit: draw_behaviour(dice) for unit in units})
+        machine.enabled = [unit for unit in units if dice.chance(0.3)]
+    world.network.delay_usec = dice.pick((1, 1, 5, 30)) * USEC_PER_MSEC
+    deeds = [
+        Deed(
+            after_usec=dice.pick((1, 10, 50, 300, 1000, 3000)) * dice.between(200, 1500),
+            name=dice.pick(_BAG),
+            node=dice.pick(names),
+            unit=dice.pick(units),
+            other=dice.pick(names),
+            amount=dice.below(1000),
+        )
+        for _ in range(dice.between(10, 45))
+    ]
+    return Storm(world, deeds if count is None else deeds[:count])
+
+
+def play(storm: Storm) -> World:
+    """Run a schedule to its end; AssertionError names what does not hold, and the seed."""
+    world = storm.world
+    try:
+        world.form()
+        for deed in storm.deeds:
+            world.run(deed.after_usec)
+            do(world, deed)
+        calm(world)
+        converge(world)
+    except (ViolationError, StuckError, AssertionError) as error:
+        error.add_note(f"at {world.clock.now / USEC_PER_SEC:.6f} s; reproduce: python -m synod.sim {world.seed}")
+        raise
+    return world
+
+
+def do(world: World, deed: Deed) -> None:
+    """Do one deed; what makes no sense at this moment is left out."""
+    machine = world.machines[deed.node]
+    _DEEDS[deed.name](world, machine, deed)
+
+
+def calm(world: World) -> None:
+    """Repair everything that is broken."""
+    world.network.heal_all()
+    world.network.reset_chance = 0.0
+    world.network.delay_usec = USEC_PER_MSEC
+    for machine in world.machines.values():
+        machine.disk.delay_usec = 2 * USEC_PER_MSEC
+        for behaviour in machine.behaviours.values():
+            behaviour.failures = 0
+
+
+def attend(world: World) -> None:
+    """Do what an operator does after a bad day: switch everything on, and let every node run units."""
+    for machine in world.machines.values():
+        if not machine.is_on:
+            machine.power_on()
+        elif machine.agent is None and not machine.is_agent_wanted and not machine.is_going_down:
+            machine.is_agent_wanted = True
+            machine.start_agent_later(0)
+    leader = world.leader()
+    if leader is not None and leader.agent is not None:
+        for name, node in leader.agent.node.state.nodes.items():
+            if node.is_drained:
+                world.synodctl(leader.name, Drain(node=name, is_drained=False))
+
+
+def converge(world: World) -> None:
+    """Require that every unit comes to where it is wanted, and stays there."""
+    until = world.clock.now + CONVERGENCE_USEC
+    while unrest(world):
+        if world.clock.now >= until:
+            raise StuckError(f"seed {world.seed}: no rest: {'; '.join(unrest(world))}")
+        attend(world)
+        world.run(LOOK_USEC)
+    world.run(12 * USEC_PER_SEC)
+    left = unrest(world)
+    if left:
+        raise StuckError(f"seed {world.seed}: it does not stay at rest: {'; '.join(left)}")
+
+
+def unrest(world: World) -> list[str]:
+    """Say what is not as it should be once nothing disturbs; empty when all is."""
+    leader = world.leader()
+    if leader is None or leader.agent is None:
+        return ["nobody leads"]
+    node = leader.agent.node
+    for machine in world.machines.values():
+        if not world.is_settled(machine.name):
+            return [f"{machine.name} is not settled"]
+        assert machine.agent is not None
+        if machine.agent.node.state.applied != node.state.applied or machine.services.has_jobs:
+            return [f"{machine.name} is busy"]
+    return [reason for unit in node.state.rows if (reason := _unrest_of(world, node, unit))]
+
+
+def _unrest_of(world: World, node: Node, unit: UnitName) -> str:
+    row = node.state.rows[unit]
+    running = [machine.name for machine in world.machines.values() if is_active(machine, unit)]
+    if row.spec is None:
+        return ""
+    if row.spec.is_exclusive:
+        granted = sorted(grant.node for grant in row.grants.values())
+        if any(name not in granted for name in running):
+            return f"{unit} runs on {running}, granted to {granted}"
+        if any(grant.is_revoked for grant in row.grants.values()):
+            return f"{unit} is to be given back"
+        if not row.is_wanted and granted:
+            return f"{unit} is not wanted and granted to {granted}"
+    if row.is_wanted:
+        verdict = node.judge.verdict(unit)
+        if verdict.prospect is Prospect.WAITING:
+            return f"{unit} is waiting: {verdict.text}"
+        if row.spec.is_exclusive and verdict.prospect is Prospect.UP and not running:
+            return f"{unit} is said to be up and is not"
+    return ""
+
+
+# Deeds
+
+_Deed = Callable[[World, Machine, Deed], None]
+
+
+def _systemctl(verb: str) -> _Deed:
+    return lambda world, machine, deed: (world.systemctl(machine.name, verb, deed.unit), None)[1]
+
+
+def _crash(world: World, machine: Machine, deed: Deed) -> None:
+    for other in world.machines.values():
+        if is_active(other, deed.unit):
+            return other.services.crash(deed.unit)
+    return None
+
+
+def _kill(world: World, machine: Machine, deed: Deed) -> None:
+    leader = world.leader()
+    (leader if leader is not None and deed.amount < 300 else machine).kill_agent()
+
+
+def _cut(world: World, machine: Machine, deed: Deed) -> None:
+    if deed.node != deed.other:
+        world.network.cut(deed.node, deed.other)
+
+
+def _isolate(world: World, machine: Machine, deed: Deed) -> None:
+    side = [name for place, name in enumerate(world.machines) if deed.amount >> place & 1]
+    world.network.isolate(lambda name: name in side, tuple(world.machines))
+
+
+def _power(world: World, machine: Machine, deed: Deed) -> None:
+    machine.power_cut()
+
+
+def _boot(world: World, machine: Machine, deed: Deed) -> None:
+    for other in world.machines.values():
+        if not other.is_on:
+            return other.power_on()
+        if other.agent is None and not other.is_agent_wanted:
+            other.is_agent_wanted = True
+            return other.start_agent_later(0)
+    return None
+
+
+def _reboot(world: World, machine: Machine, deed: Deed) -> None:
+    machine.shut_down(is_reboot=deed.amount < 700)
+
+
+def _drain(world: World, machine: Machine, deed: Deed) -> None:
+    world.synodctl(machine.name, Drain(node=deed.other, is_drained=True))
+
+
+def _undrain(world: World, machine: Machine, deed: Deed) -> None:
+    world.synodctl(machine.name, Drain(node=deed.other, is_drained=False))
+
+
+def _move(world: World, machine: Machine, deed: Deed) -> None:
+    world.synodctl(machine.name, MoveTo(unit=deed.unit, node=deed.other))
+
+
+def _start_everywhere(world: World, machine: Machine, deed: Deed) -> None:
+    world.synodctl(machine.name, StartUnits(unit=deed.unit, is_waiting=deed.amount < 500))
+
+
+def _stop_everywhere(world: World, machine: Machine, deed: Deed) -> None:
+    world.synodctl(machine.name, StopUnits(unit=deed.unit, is_waiting=deed.amount < 500))
+
+
+def _stop_agent(world: World, machine: Machine, deed: Deed) -> None:
+    machine.stop_agent()
+
+
+def _weather(world: World, machine: Machine, deed: Deed) -> None:
+    world.network.reset_chance = (0.0, 0.0, 0.01, 0.05)[deed.amount % 4]
+    machine.disk.delay_usec = (2, 20, 300, 2000)[deed.amount // 4 % 4] * USEC_PER_MSEC
+
+
+def _reload(world: World, machine: Machine, deed: Deed) -> None:
+    machine.reload(machine.specs)
+
+
+_DEEDS: Final[dict[str, _Deed]] = {
+    "start": _systemctl("start"),
+    "stop": _systemctl("stop"),
+    "restart": _systemctl("restart"),
+    "crash": _crash,
+    "kill": _kill,
+    "cut": _cut,
+    "isolate": _isolate,
+    "heal": lambda world, machine, deed: world.network.heal_all(),
+    "reset": lambda world, machine, deed: world.network.reset(deed.node, deed.other),
+    "power": _power,
+    "boot": _boot,
+    "reboot": _reboot,
+    "drain": _drain,
+    "undrain": _undrain,
+    "move": _move,
+    "startd": _start_everywhere,
+    "stopd": _stop_everywhere,
+    "agent": _stop_agent,
+    "weather": _weather,
+    "reload": _reload,
+}
