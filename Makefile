@@ -17,7 +17,8 @@ help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 20
 
 demo: host deb ## three nodes, a database and its web service: the main promises, live (below 90 s)
-	@$(PYTHON) -B tools/demo/run.py
+	@tools/host-setup curl
+	@PYTHONPATH=src:tools $(PYTHON) -B -m demo --output $(BUILD)/demo
 
 check: setup deb ## everything that CI runs: linters, types, contracts, tests, simulator, real nodes
 	@$(VENV)/bin/python -B -m pytest -q

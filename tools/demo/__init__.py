@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""``make demo``: a cluster of three nodes keeps Synod's promises before your eyes, and shows when it did what."""
+"""``make demo``: a cluster of three nodes keeps Synod's promises before your eyes."""

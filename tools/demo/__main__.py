@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """``make demo``: sets the stage, lets the acts happen, draws the picture, leaves nothing behind.
 
-Exit status 0 when every promise was kept, 1 when one was broken or a step failed, as of synodctl(1) for the rest. The
-lab goes down whatever happens, also on SIGTERM and Ctrl-C; what a SIGKILL leaves is removed by the next run.
+Exit status 0 when every promise was kept, 1 when one was broken or a step failed, those of synodctl(1) when
+it could not begin. The lab goes down whatever happens, also on SIGTERM and Ctrl-C; what a SIGKILL leaves is
+removed by the next run.
 """
 
 import argparse
@@ -19,22 +20,25 @@ from demo.narrator import BrokenPromiseError, Narrator
 from demo.record import Story
 from demo.stage import DB, NODES, PACKAGES, WEB, Stage, clock
 from synod.base.errors import SynodError
-from synod.lab import rootfs
+from synod.lab import remains, rootfs
 from synod.lab.cluster import Lab
 
+_LAB: Final = "demo"
 _RELEASE: Final = "bookworm"
 _LIMIT_SEC: Final = 90.0
 _LAST_LINES: Final = 12
+_SUBTITLE: Final = (f"db is Debian's own {DB}, pinned to node1; web is a small HTTP service that queries "
+                    "it, pinned to node2. Times are those of systemd on each node.")
 
 
 def main() -> int:
     """Run the demo."""
     parser = argparse.ArgumentParser(prog="make demo", description="A cluster keeps its promises, live.")
     parser.add_argument("--output", type=Path, default=Path("build/demo"), help="where the picture goes")
-    parser.add_argument("--deb", type=Path, default=None, help="package of Synod; by default the newest in build/")
+    parser.add_argument("--deb", type=Path, default=None, help="package of Synod; else the newest in build/")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
-    story = Story(nodes=NODES, labels={DB: "db", WEB: "web"})
+    story = Story(nodes=NODES, subtitle=_SUBTITLE, labels={DB: "db", WEB: "web"})
     narrator = Narrator(story, sys.stdout, is_terminal=sys.stdout.isatty())
     try:
         return _perform(story, narrator, options.deb or _newest_deb(), options.output)
@@ -47,14 +51,17 @@ def main() -> int:
 
 
 def _perform(story: Story, narrator: Narrator, deb: Path, output: Path) -> int:
+    lab = Lab(_LAB)
+    if _LAB in remains.labs() and _LAB not in remains.orphans():
+        raise SynodError(f"another demo is running; else try: synodctl lab down --name {_LAB}")
     output.mkdir(parents=True, exist_ok=True)
     narrator.heading("Synod: systemd's dependencies across three nodes")
+    narrator.quote(("The nodes' Debian is built the first time, which takes a minute or two.",))
     begin = time.monotonic()
-    layers = rootfs.prepare(_RELEASE, PACKAGES, deb)
-    narrator.step(f"Debian for the nodes, kept for the next time, with {deb.name}", time.monotonic() - begin)
-    assert layers, "the root file system has at least one layer"
+    rootfs.prepare(_RELEASE, PACKAGES, deb)
+    narrator.step(f"Debian with PostgreSQL and {deb.name} for the nodes", time.monotonic() - begin)
     begin = time.monotonic()
-    with Lab("demo") as lab, tempfile.TemporaryDirectory(prefix="synod-demo-") as scratch:
+    with lab, tempfile.TemporaryDirectory(prefix="synod-demo-") as scratch:
         lab.up(nodes=len(NODES), release=_RELEASE, packages=PACKAGES, deb=deb)
         narrator.step(f"{', '.join(NODES)}: three systemd machines have booted", time.monotonic() - begin)
         play = Play(stage=Stage(lab), narrator=narrator, visits=Path(scratch, "visits"))

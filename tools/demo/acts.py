@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""The acts: each types what an administrator types, and holds what the nodes' journals say to what Synod promises.
+"""The acts: each types what an administrator types and holds the nodes' journals to what Synod promises.
 
-The order of things is never taken from what was waited for here, only from the time stamps of PID 1 on the nodes.
+The order of things is never taken from what was waited for here, only from the time stamps that PID 1 of
+each node has given.
 """
 
 from collections.abc import Callable
@@ -19,6 +20,7 @@ _STOP_SEC = 90.0
 _RETURN_SEC = 30.0
 _AGENT_SEC = 30.0
 _POWEROFF_SEC = 90.0
+_KILL = ("systemctl", "kill", "--kill-whom=main", "--signal=SIGKILL", "synod.service")
 _ITEM = "lantern"
 
 
@@ -65,6 +67,8 @@ def start_elsewhere(play: Play) -> None:
     play.narrator.quote(f"node3, in the log of {WEB}: {line}" for line in here[:1])
     play.narrator.promise(bool(here), "node3 tells where web runs")
     play.figures.append(("systemctl start web on node3, both started elsewhere, db first", _seconds(done)))
+    play.figures.append(("  of which PostgreSQL's own start", _milliseconds(
+        journal.gap(found, (DB, Step.STARTING), (DB, Step.STARTED), "db starts"))))
     play.figures.append(("  of which between db's readiness and web's start", _milliseconds(gap)))
 
 
@@ -107,7 +111,7 @@ def refuse_with_reason(play: Play) -> None:
     lines = play.stage.messages("node3", WEB, refused.begin)
     reason = [line for line in lines if DB in line and "node1" in line and "fail" in line]
     play.narrator.quote(f"node3, in the log of {WEB}: {line}" for line in reason[:1])
-    play.narrator.promise(bool(reason), "the reason names db and its node, in web's own log where it was asked for")
+    play.narrator.promise(bool(reason), "web's log on node3 tells the reason, with db and its node")
     found = play.stage.moments(refused.begin)
     started = [moment for moment in found if moment.unit == WEB and moment.step is Step.STARTING]
     play.narrator.promise(not started, "web was not started anywhere")
@@ -121,26 +125,26 @@ def refuse_with_reason(play: Play) -> None:
 def kill_agents(play: Play) -> None:
     """Kill the agent beside web and the leader's, without a chance to say goodbye."""
     stage, narrator = play.stage, play.narrator
-    leader = next((str(row["name"]) for row in stage.query("node3", "list-nodes") if row.get("leader") is True), "")
+    leader = _leader(stage, "node3")
     narrator.promise(leader != "", f"the cluster has a leader: {leader}")
     victims = tuple(dict.fromkeys(("node2", leader if leader != "node2" else "node1")))
     before, agents = _running(stage), _agents(stage)
     begin = clock()
     for victim in victims:
         role = "the leader's agent" if victim == leader else "the agent"
-        killed = stage.run(victim, ("systemctl", "kill", "--kill-whom=main", "--signal=SIGKILL", "synod.service"))
-        narrator.command(killed)
+        narrator.command(stage.run(victim, _KILL))
         narrator.quote((f"{role} on {victim} is gone",))
-    back = stage.wait(lambda: _are_replaced(stage, victims, agents) and _is_quorate(stage),
+    back = stage.wait(lambda: _are_replaced(stage, victims, agents) and _is_quorate(stage, NODES),
                       "new agents run and the cluster is quorate", timeout=_AGENT_SEC)
-    narrator.promise(_running(stage) == before, "no unit was touched: InvocationIDs and processes are the same")
+    narrator.promise(_running(stage) == before, "no unit was touched: same InvocationIDs, same processes")
     touched = stage.moments(begin)
     narrator.moments(touched, begin)
     narrator.promise(not touched, "systemd started and stopped nothing")
     visits = [visit for visit in read_visits(play.visits) if visit.usec >= begin]
     missed = sum(not visit.is_answered for visit in visits)
-    narrator.promise(bool(visits) and not missed, f"{len(visits) - missed} of {len(visits)} requests were answered")
-    narrator.promise(True, f"the cluster is quorate again, {back:.2f} s after the kill")  # noqa: FBT003
+    narrator.promise(bool(visits) and not missed,
+                     f"{len(visits) - missed} of {len(visits)} requests were answered")
+    narrator.promise(True, f"the cluster is quorate again, {back:.2f} s after the kill")
     play.figures.append(("agent and leader killed with -9: quorate again", f"{back:.2f} s"))
     play.promise_status(play.type("node2", "systemctl", "stop", WEB, timeout=_STOP_SEC))
     started = play.type("node3", "systemctl", "start", WEB)
@@ -156,7 +160,13 @@ def power_off(play: Play) -> None:
     off = (clock() - done.begin) / 1e6
     play.narrator.moments(play.stage.moments(done.begin), done.begin)
     gap = _promise_web_stopped_first(play, done.begin)
-    play.narrator.promise(True, f"node1 is off {off:.2f} s after the command")  # noqa: FBT003
+    play.narrator.promise(True, f"node1 is off {off:.2f} s after the command")
+    others = tuple(node for node in NODES if node != "node1")
+    play.stage.wait(lambda: _is_quorate(play.stage, others) and _leader(play.stage, "node3") in others,
+                    "node2 and node3 go on without node1", timeout=_AGENT_SEC)
+    play.narrator.promise(True, f"node2 and node3 go on: quorate, led by {_leader(play.stage, 'node3')}")
+    reason = play.narrator.command(play.stage.run("node3", ("synodctl", "why", WEB)))
+    play.narrator.quote(reason.stdout.splitlines()[:1])
     play.figures.append(("poweroff of node1, web stopped first on node2, until it is off", f"{off:.2f} s"))
     play.figures.append(("  of which between web's end and db's stop", _milliseconds(gap)))
 
@@ -177,7 +187,7 @@ def _promise_web_stopped_first(play: Play, since: int) -> Gap | None:
                              "web has stopped on node2 before db begins to stop on node1")
     goodbye = [line for line in play.stage.messages("node2", WEB, since) if "last query" in line]
     play.narrator.quote(f"node2, {WEB}: {line}" for line in goodbye)
-    play.narrator.promise(bool(goodbye), "PostgreSQL still answered web's last query, asked while web stopped")
+    play.narrator.promise(bool(goodbye), "PostgreSQL still answered web's last query, asked while it stopped")
     return gap
 
 
@@ -203,11 +213,18 @@ def _agents(stage: Stage) -> dict[str, str]:
 def _are_replaced(stage: Stage, victims: tuple[str, ...], before: dict[str, str]) -> bool:
     now = _agents(stage)
     active = stage.states("synod.service")
-    return all(active[node] == "active" and (node not in victims or now[node] != before[node]) for node in NODES)
+    return (all(state == "active" for state in active.values())
+            and all(now[victim] != before[victim] for victim in victims))
 
 
-def _is_quorate(stage: Stage) -> bool:
-    return all(stage.run(node, ("synodctl", "status")).status == 0 for node in NODES)
+def _is_quorate(stage: Stage, nodes: tuple[str, ...]) -> bool:
+    return all(stage.run(node, ("synodctl", "status")).status == 0 for node in nodes)
+
+
+def _leader(stage: Stage, node: str) -> str:
+    """Return the leader as a node knows it, or nothing."""
+    rows = stage.query(node, "list-nodes")
+    return next((str(row["name"]) for row in rows if row.get("leader") is True), "")
 
 
 def _seconds(done: Command) -> str:

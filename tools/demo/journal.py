@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """What the nodes' own journals say, read from outside: the evidence survives the node that wrote it.
 
-PID 1 stamps its messages itself, hence the order of two moments does not depend on when journald got to them. The
-identifiers are systemd's (sd-messages.h); nothing here knows what ought to have happened.
+PID 1 stamps its messages itself, hence the order of two moments does not depend on when journald got to
+them. The identifiers are systemd's (sd-messages.h); nothing here knows what ought to have happened.
 """
 
 import json
@@ -45,7 +45,7 @@ def messages(text: str, since: int) -> list[str]:
 
 
 def gap(found: Iterable[Moment], first: tuple[str, Step], then: tuple[str, Step], text: str) -> Gap | None:
-    """Return how long after the last moment of one kind the first of another kind came; None if one is missing."""
+    """Return how long after the last moment of one kind the first of another came, if there are both."""
     found = sorted(found, key=lambda moment: moment.usec)
     before = [moment for moment in found if (moment.unit, moment.step) == first]
     after = [moment for moment in found if (moment.unit, moment.step) == then]
@@ -63,6 +63,8 @@ def _entries(text: str) -> list[dict[str, str]]:
 
 def _step(entry: dict[str, str]) -> Step:
     step = _STEPS[entry["MESSAGE_ID"]]
+    if step is Step.FAILED and entry.get("JOB_RESULT") == "dependency":
+        return Step.REFUSED
     # Only the text tells it from a unit that was started.
     return Step.SKIPPED if step is Step.STARTED and _SKIPPED in entry["MESSAGE"] else step
 

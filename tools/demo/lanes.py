@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""From moments to what a picture shows: how long a unit was in which state, where a label fits, where ticks go.
+"""From moments to what a picture shows: which state lasted how long, where a label fits.
 
 Pure functions; the drawing is ``demo.timeline``.
 """
@@ -28,7 +28,7 @@ def segments(moments: Iterable[Moment], end: int) -> list[Segment]:
     found = []
     lasting: dict[tuple[str, str], Moment] = {}
     for moment in sorted(moments, key=lambda moment: moment.usec):
-        if moment.step is Step.SKIPPED:
+        if moment.step in (Step.REFUSED, Step.SKIPPED):
             continue
         before = lasting.pop((moment.node, moment.unit), None)
         if before is not None:
@@ -47,7 +47,7 @@ def clip(found: Iterable[Segment], begin: int, end: int) -> list[Segment]:
 
 
 def rows(boxes: Sequence[tuple[float, float]]) -> list[int]:
-    """Return for each box, given as (left, right), the first row where it overlaps none of the boxes before it."""
+    """Return for each box (left, right) the first row where it overlaps none of the boxes before it."""
     used: list[list[tuple[float, float]]] = []
     chosen = []
     for left, right in boxes:
@@ -61,7 +61,7 @@ def rows(boxes: Sequence[tuple[float, float]]) -> list[int]:
 
 
 def ticks(seconds: float, most: int) -> list[float]:
-    """Return round numbers of seconds from 0 up, not beyond ``seconds``, ``most`` at the most and at least one."""
+    """Return round numbers of seconds from 0 up to ``seconds``: at least one, at most ``most``."""
     step: float = next(size for size in _STEPS if seconds / size < most)
     return [round(number * step, 3) for number in range(int(seconds / step) + 1)]
 

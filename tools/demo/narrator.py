@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Tells the story while it happens: what was typed, what came of it, how long it took, and every promise's verdict.
+"""Tells the story while it happens: what was typed, what came of it, how long it took, every verdict.
 
-The only printer of the demo. A promise that is broken ends the performance; nothing is decided here but the words.
+The only printer of the demo. A promise that is broken ends the performance; nothing else is decided here.
 """
 
+import textwrap
 from collections.abc import Iterable, Sequence
 from typing import TextIO
 
@@ -52,11 +53,12 @@ class Narrator:
         """Tell of something done by the demo itself that took a while."""
         self._columns(f"  {KEPT} {text}", f"{seconds:7.2f} s")
 
-    def command(self, done: Command, *, shown: str = "") -> Command:
+    def command(self, done: Command, *, shown: str = "", where: str = "") -> Command:
         """Tell of a command that has ended; ``shown`` stands for it where the real words are long."""
         prompt = "$" if done.node == OUTSIDE else "#"
         status = "" if done.status == 0 else f"exit status {done.status}, "
-        self._columns(f"  {done.node}{prompt} {shown or done.text}", f"{status}{done.seconds:5.2f} s")
+        words = f"  {where or done.node}{prompt} {shown or done.text}"
+        self._columns(words, f"{status}{done.seconds:.2f} s")
         if self._story.acts:
             self.act.commands.append(done)
         return done
@@ -65,14 +67,16 @@ class Narrator:
         """Tell what systemd did on the nodes, with the time since the command was typed."""
         for moment in found:
             after = f"+{(moment.usec - since) / 1e6:.3f} s"
-            self._line(self._paint("dim", f"      {after:>10}  {moment.node}  {moment.unit:<27} {moment.step.value}"))
+            words = f"{after:>10}  {moment.node}  {moment.unit:<27} {moment.step.value}"
+            self._line(self._paint("dim", f"      {words}"))
 
     def quote(self, lines: Iterable[str]) -> None:
         """Show what a program said."""
         for line in lines:
-            self._line(self._paint("dim", f"      {line[:_WIDTH + 40]}"))
+            for part in textwrap.wrap(line, _WIDTH - 6, subsequent_indent="  ") or [""]:
+                self._line(self._paint("dim", f"      {part}"))
 
-    def promise(self, is_kept: bool, text: str, gap: Gap | None = None) -> None:  # noqa: FBT001
+    def promise(self, is_kept: bool, text: str, gap: Gap | None = None) -> None:
         """Tell whether a promise was kept; one that was not ends the performance."""
         if not is_kept:
             self.act.broken.append(text)
@@ -86,7 +90,7 @@ class Narrator:
     def order(self, gap: Gap | None, text: str) -> None:
         """Tell whether two things happened in the promised order, and how far apart."""
         if gap is None:
-            self.promise(False, f"{text}: the journals do not show both")  # noqa: FBT003
+            self.promise(False, f"{text}: the journals do not show both")
             return
         self.promise(gap.usec > 0, f"{text}, by {gap.usec / 1000:.1f} ms", gap)
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """What is remembered of a performance: frozen values, filled in while it runs and drawn when it is over.
 
-All times are microseconds of the machine's real-time clock, which the nodes share: times of different nodes can be
-compared. Decides nothing.
+All times are microseconds of the machine's real-time clock, which the nodes share: times of different nodes
+can be compared. Decides nothing.
 """
 
 from dataclasses import dataclass, field
@@ -19,8 +19,10 @@ class Step(Enum):
     STOPPING = "stopping"
     STOPPED = "stopped"
     FAILED = "failed"
+    REFUSED = "not started: a dependency failed"
+    """A start job that ended before it could touch the unit."""
     SKIPPED = "skipped: not here"
-    """A start job that ended well without starting the unit, since its conditions do not hold on the node."""
+    """A start job that ended well without starting the unit: its conditions do not hold on the node."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +94,7 @@ class Story:
     """The whole performance."""
 
     nodes: tuple[str, ...]
+    subtitle: str
     labels: dict[str, str]
     """Unit -> what it is called in the picture."""
     acts: list[Act] = field(default_factory=list)

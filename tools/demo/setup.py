@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What an administrator does once: found the cluster, have a database, annotate units, hand them to the cluster.
+"""What an administrator does once: found a cluster, fill a database, hand units to the cluster.
 
-PostgreSQL is the distribution's own package with its own unit; the cluster gets hold of it by a drop-in of two lines.
+PostgreSQL is the distribution's own package with its own unit; the cluster gets hold of it by a drop-in of
+two lines.
 """
 
 from demo.narrator import Narrator
@@ -26,7 +27,8 @@ _VOTERS_SEC = 20.0
 def found_cluster(stage: Stage, narrator: Narrator) -> None:
     """Make one cluster of the nodes."""
     first, *others = NODES
-    narrator.command(_succeed(stage.run(first, ("synodctl", "init", "--name", "demo", "--address", "10.77.0.1"))))
+    init = ("synodctl", "init", "--name", "demo", "--address", "10.77.0.1")
+    narrator.command(_succeed(stage.run(first, init)))
     for node in others:
         token = _succeed(stage.run(first, ("synodctl", "token"))).stdout.strip()
         join = _succeed(stage.run(node, ("synodctl", "join", first, "--token", token)))
@@ -55,12 +57,12 @@ def annotate(stage: Stage, narrator: Narrator) -> None:
         narrator.quote((f"/{file}",))
     _tell_of_all(narrator, [_succeed(done) for done in stage.run_everywhere(("systemctl", "daemon-reload"))])
     narrator.step("the cluster knows both units", stage.wait(
-        lambda: all({row.get("unit") for row in stage.query(node, "list-units")} >= {DB, WEB} for node in NODES),
+        lambda: all(_known_units(stage, node) >= {DB, WEB} for node in NODES),
         "all nodes know both units", timeout=_KNOWN_SEC))
 
 
 def psql(*options: str) -> tuple[str, ...]:
-    """Return the program that runs SQL as the database's superuser and fails with the first command that does."""
+    """Return the program that runs SQL as the database's superuser, up to the first error."""
     return ("runuser", "-u", "postgres", "--", "psql", "--quiet", "--set=ON_ERROR_STOP=1", *options)
 
 
@@ -68,9 +70,13 @@ def _online(stage: Stage, node: str) -> int:
     return sum(row.get("state") == "online" for row in stage.query(node, "list-nodes"))
 
 
+def _known_units(stage: Stage, node: str) -> set[object]:
+    return {row.get("unit") for row in stage.query(node, "list-units")}
+
+
 def _tell_of_all(narrator: Narrator, done: list[Command]) -> None:
     longest = max(done, key=lambda command: command.seconds)
-    narrator.command(longest, shown=f"{longest.text}        (likewise on the other nodes)")
+    narrator.command(longest, where="all nodes")
 
 
 def _succeed(done: Command) -> Command:

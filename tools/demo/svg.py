@@ -41,7 +41,8 @@ def document(page_width: float, page_height: float, title: str, style: str, elem
     size = f'width="{_number(page_width)}" height="{_number(page_height)}"'
     box = f'viewBox="0 0 {_number(page_width)} {_number(page_height)}"'
     head = f'<svg xmlns="http://www.w3.org/2000/svg" {size} {box} role="img">'
-    return "\n".join((head, f"<title>{escape(title)}</title>", f"<style>{style}</style>", *elements, "</svg>", ""))
+    head += f"\n<title>{escape(title)}</title>\n<style>{style}</style>"
+    return "\n".join((head, *elements, "</svg>", ""))
 
 
 def _number(value: float) -> str:

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Draws a story as one SVG: the whole run on top, then each act on a time scale of its own.
 
-A lane for each node shows what was typed there and in which state the units were; the last lane shows which requests
-of the client outside were answered. Yellow marks the evidence for an order. Needs nothing but the story.
+A lane for each node shows what was typed there and in which state the units were; the last lane shows which
+requests of the client outside were answered. Yellow marks the evidence for an order. Needs nothing but the
+story.
 """
 
 from collections.abc import Sequence
@@ -18,6 +19,8 @@ LEFT: Final = 96.0
 RIGHT: Final = WIDTH - 28.0
 
 _FONT: Final = 11.0
+_BOLD: Final = 13.0
+"""Bold characters of 11 pixels are as wide as others of this size."""
 _COMMAND: Final = 19.0
 _UNIT: Final = 22.0
 _PAD: Final = 4.0
@@ -30,13 +33,16 @@ _STYLE: Final = """
 text { font: 11px 'DejaVu Sans', 'Segoe UI', Helvetica, Arial, sans-serif; fill: #1f2933 }
 .title { font-size: 20px; font-weight: bold } .heading { font-size: 14px; font-weight: bold }
 .axis, .quiet { fill: #616e7c } .axis, .middle, .number { text-anchor: middle } .right { text-anchor: end }
-.number { fill: #fff; font-weight: bold } .disc { fill: #323f4b } .kept { fill: #1c6b3c } .broken { fill: #b42318 }
+.number { fill: #fff; font-weight: bold } .disc { fill: #323f4b }
+.kept { fill: #1c6b3c } .broken { fill: #b42318 }
 .page { fill: #fff } .band { fill: #f2f4f7 } .lane { fill: #fafbfc } .grid { stroke: #dde2e8 }
-.edge { stroke: #9aa5b1; stroke-dasharray: 2 3 } .command { fill: #323f4b; fill-opacity: .13; stroke: #52606d }
+.edge { stroke: #9aa5b1; stroke-dasharray: 2 3 }
+.command { fill: #323f4b; fill-opacity: .13; stroke: #52606d }
 .begin { fill: #323f4b } .in { fill: #fff; font-weight: bold }
 .db { fill: #2563a8 } .web { fill: #c2620c } .other { fill: #6b5b95 }
 .db-passing, .starting { fill: #9dc1e8 } .web-passing { fill: #f3c08f } .other-passing { fill: #c8bfe0 }
-.failed { fill: #d92d20 } .gap { fill: #fac515; fill-opacity: .75 } .answered { fill: #2f9e5f } .refused { fill: #d7dce2 }
+.failed { fill: #d92d20 } .gap { fill: #fac515; fill-opacity: .75 }
+.answered { fill: #2f9e5f } .refused { fill: #d7dce2 }
 """
 
 
@@ -45,8 +51,8 @@ def render(story: Story) -> str:
     begin = min((act.begin for act in story.acts), default=0)
     end = max((act.end for act in story.acts), default=begin)
     states = lanes.segments(story.moments, end)
-    page = [svg.text(24, 36, _TITLE, "title"), *_legend(24, 58)]
-    elements, y = _overview(story, states, begin, max(end, begin + 1), 92)
+    page = [svg.text(24, 36, _TITLE, "title"), svg.text(24, 56, story.subtitle, "quiet"), *_legend(24, 80)]
+    elements, y = _overview(story, states, begin, max(end, begin + 1), 114)
     page += elements
     for act in story.acts:
         elements, y = _act(story, states, act, y + 34)
@@ -70,26 +76,28 @@ class _Window:
         return self.begin <= usec <= self.end
 
 
-def _overview(story: Story, states: Sequence[Segment], begin: int, end: int, y: float) -> tuple[list[str], float]:
+def _overview(story: Story, states: Sequence[Segment], begin: int, end: int,
+              y: float) -> tuple[list[str], float]:
     window = _Window(begin=begin, end=end)
-    elements, bottom = _panel(story, states, window, (), begin, y + 16)
+    elements, bottom = _panel(story, states, window, None, begin, y + 16)
+    free = 0.0
     for act in story.acts:
         x = window.x(act.begin)
-        elements += [svg.line(x, y + 10, x, bottom, "edge"), *_number(x + 9, y + 3, act.number)]
+        free = max(free, x) + 20
+        elements += [svg.line(x, y + 10, x, bottom, "edge"), *_number(free - 11, y + 3, act.number)]
     return elements, bottom + 18
 
 
 def _act(story: Story, states: Sequence[Segment], act: Act, y: float) -> tuple[list[str], float]:
     window = _window_of(story, act)
     elements = [*_number(34, y, act.number), svg.text(52, y + 5, act.title, "heading")]
-    for mark, kind, promises in (("✓", "kept", act.kept), ("✗", "broken", act.broken)):
-        for promise in promises:
-            y += 16
-            elements.append(svg.text(52, y + 8, f"{mark} {promise}", kind))
-    y += 18
+    captions = [svg.text(52 + column * (WIDTH - 80) / 2, y + 24 + row * 16, words, kind)
+                for (row, column), words, kind in _captions(act)]
+    elements += captions
+    y += 18 + (len(captions) + 1) // 2 * 16 + (14 if act.gaps else 0)
     origin = min((command.begin for command in act.commands), default=act.begin)
-    drawn, bottom = _panel(story, states, window, act.commands, origin, y)
-    return [*elements, *drawn, *_evidence(window, act.gaps, y, bottom)], bottom + 18
+    drawn, bottom = _panel(story, states, window, act, origin, y)
+    return [*elements, *drawn], bottom + 18
 
 
 def _window_of(story: Story, act: Act) -> _Window:
@@ -101,9 +109,17 @@ def _window_of(story: Story, act: Act) -> _Window:
     return _Window(begin=begin - margin, end=end + margin)
 
 
-def _panel(story: Story, states: Sequence[Segment], window: _Window, commands: Sequence[Command], origin: int,
+def _captions(act: Act) -> list[tuple[tuple[int, int], str, str]]:
+    """Return the verdicts in two columns, read like lines: (row, column), words, class."""
+    verdicts = [(f"✓ {text}", "kept") for text in act.kept]
+    verdicts += [(f"✗ {text}", "broken") for text in act.broken]
+    return [(divmod(number, 2), words, kind) for number, (words, kind) in enumerate(verdicts)]
+
+
+def _panel(story: Story, states: Sequence[Segment], window: _Window, act: Act | None, origin: int,
            y: float) -> tuple[list[str], float]:
-    """Draw all lanes, over a grid whose zero is at ``origin``."""
+    """Draw all lanes, over a grid whose zero is at ``origin``; commands and evidence only for an act."""
+    commands, gaps = (act.commands, act.gaps) if act is not None else ([], [])
     seen = lanes.clip(states, window.begin, window.end)
     bands, elements, upper = [], [], y
     for number, node in enumerate((*story.nodes, OUTSIDE)):
@@ -120,7 +136,7 @@ def _panel(story: Story, states: Sequence[Segment], window: _Window, commands: S
         bands += [svg.rect(LEFT, top, RIGHT - LEFT, y - top, "lane" if number % 2 else "band"),
                   svg.text(LEFT - 10, (top + y) / 2 + 4, name, "right")]
         elements += inside
-    return [*bands, *_grid(window, origin, upper, y), *elements], y
+    return [*bands, *_grid(window, origin, upper, y), *_evidence(window, gaps, upper, y), *elements], y
 
 
 def _commands(window: _Window, commands: Sequence[Command], y: float) -> tuple[list[str], float]:
@@ -147,8 +163,8 @@ def _label(command: Command) -> str:
 
 def _text_start(window: _Window, command: Command, label: str) -> float:
     """Right of the command's begin, unless the words would leave the page."""
-    start = window.x(command.begin) + 6
-    return start if start + svg.width(label, _FONT) <= RIGHT else window.x(command.begin) - svg.width(label, _FONT) - 6
+    begin, wide = window.x(command.begin), svg.width(label, _FONT)
+    return begin + 6 if begin + 6 + wide <= RIGHT else begin - 6 - wide
 
 
 def _units(story: Story, window: _Window, states: Sequence[Segment], y: float) -> tuple[list[str], float]:
@@ -158,10 +174,11 @@ def _units(story: Story, window: _Window, states: Sequence[Segment], y: float) -
         top = y + units.index(segment.unit) * _UNIT + 3
         left, right = window.x(segment.begin), window.x(segment.end)
         name = story.labels.get(segment.unit, segment.unit)
-        title = f"{segment.unit} on {segment.node}: {segment.step.value}, {(segment.end - segment.begin) / 1e6:.3f} s"
+        seconds = (segment.end - segment.begin) / 1e6
+        title = f"{segment.unit} on {segment.node}: {segment.step.value}, {seconds:.3f} s"
         elements.append(svg.rect(left, top, max(right - left, 1.5), _UNIT - 6, _kind(segment, name), title))
-        if segment.step is not Step.STARTING and right - left > svg.width(name, _FONT) + 10:
-            words = {Step.STARTED: name, Step.FAILED: f"{name} failed"}.get(segment.step, "")
+        words = {Step.STARTED: name, Step.FAILED: f"{name} failed"}.get(segment.step, "")
+        if words and right - left > svg.width(words, _BOLD) + 8:
             elements.append(svg.text(left + 6, top + 12, words, "in"))
     return elements, y + max(len(units), 1) * _UNIT
 
@@ -183,6 +200,7 @@ def _evidence(window: _Window, gaps: Sequence[Gap], top: float, bottom: float) -
     for gap in gaps:
         left, right = sorted((window.x(gap.first.usec), window.x(gap.then.usec)))
         elements += [svg.rect(left, top, max(right - left, 1.5), bottom - top, "gap", gap.text),
+                     svg.line(left, top, left, bottom, "edge"), svg.line(right, top, right, bottom, "edge"),
                      svg.text((left + right) / 2, top - 4, f"{gap.usec / 1000:.1f} ms", "middle")]
     return elements
 
@@ -191,7 +209,8 @@ def _grid(window: _Window, origin: int, top: float, bottom: float) -> list[str]:
     elements = []
     for seconds in lanes.ticks((window.end - origin) / 1e6, _TICKS_MAX):
         x = window.x(origin + round(seconds * 1e6))
-        elements += [svg.line(x, top, x, bottom + 3, "grid"), svg.text(x, bottom + 15, f"{seconds:g} s", "axis")]
+        elements += [svg.line(x, top, x, bottom + 3, "grid"),
+                     svg.text(x, bottom + 15, f"{seconds:g} s", "axis")]
     return elements
 
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """A client that asks for a page ten times a second and writes down, as lines of JSON, when it got an answer.
 
-Runs outside the nodes as a program of its own (``python3 visitor.py URL``) until it is ended. Decides nothing: a
-visit that failed may be just what was promised.
+Runs outside the nodes as a program of its own (``python3 visitor.py URL``) until it is ended. Decides
+nothing: a visit that failed may be just what was promised.
 """
 
 import http.client

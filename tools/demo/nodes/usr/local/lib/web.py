@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The demo's web service: answers every request with what a table in PostgreSQL holds at this moment.
 
-Where the database is comes from the environment that libpq reads. The service knows nothing of clusters: on SIGTERM
-it asks the database once more, which succeeds only if the database is stopped after it. See sd_notify(3).
+Where the database is comes from the environment that libpq reads. The service knows nothing of clusters: on
+SIGTERM it asks the database once more, which succeeds only if the database is stopped after it. See
+sd_notify(3).
 """
 
 import os
@@ -12,7 +13,7 @@ import sys
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-import psycopg2
+import psycopg2  # type: ignore[import-untyped]
 
 PORT = 8080
 
@@ -20,7 +21,7 @@ PORT = 8080
 class Window(BaseHTTPRequestHandler):
     """One request."""
 
-    def do_GET(self) -> None:  # noqa: N802 - the name is http.server's
+    def do_GET(self) -> None:
         """Answer with the stock, one line for each item."""
         try:
             status, text = HTTPStatus.OK, "".join(f"{name}\t{count}\n" for name, count in stock())
