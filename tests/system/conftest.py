@@ -1,12 +1,19 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Three real nodes of each release, a cluster on them, and how to look at what systemd did."""
+"""Real nodes of each release, a cluster on three of them, and how to look at what systemd did.
 
+Two more machines of the lab are no members: tests of joining and leaving use them. A test may leave the shared
+cluster in any state; the next one's fixture heals it.
+"""
+
+import contextlib
 import json
+import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Final
 
 import pytest
 
@@ -14,13 +21,32 @@ from synod.lab.cluster import Lab
 
 ROOT = Path(__file__).parent.parent.parent
 NODES = ("node1", "node2", "node3")
+SPARES = ("node4", "node5")
+"""Machines with the package that are no members of the shared cluster."""
 RELEASES = ("bookworm", "trixie")
+
+ONE_RELEASE: Final = pytest.mark.parametrize("booted", ["trixie"], indirect=True)
+"""For what no release of systemd has a part in, to save time."""
 
 STARTING = "7d4958e842da4a758f6c1cdc7b36dcc5"
 STARTED = "39f53479d3a045ac8e11786248231fbf"
 STOPPING = "de5b426a63be47a7b6ac3eaac82e2f6f"
 STOPPED = "9d1aaa27d60140bd96365438aad20286"
 """Message ids of systemd (sd-messages.h)."""
+
+ASK_SEC: Final = 10.0
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run all tests of one release before those of the next, so that each lab is made once."""
+
+    def rank(item: pytest.Item) -> int:
+        call = getattr(item, "callspec", None)
+        release = call.params.get("booted") if call is not None else None
+        return RELEASES.index(release) if release in RELEASES else -1
+
+    items.sort(key=rank)
 
 
 def deb() -> Path:
@@ -35,57 +61,166 @@ class Cluster:
     """A lab with a cluster on it."""
 
     lab: Lab
+    members: tuple[str, ...] = NODES
+    dirty: list[tuple[str, str]] = field(default_factory=list)
+    """Files, by node, that the next test must not find."""
 
     def run(self, node: str, *argv: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
         return self.lab.exec(node, argv, check=False, timeout=timeout)
 
     def ok(self, node: str, *argv: str, timeout: float = 60) -> str:
         result = self.run(node, *argv, timeout=timeout)
-        assert result.returncode == 0, f"{node}: {' '.join(argv)}: {result.returncode}\n{result.stdout}{result.stderr}"
+        assert result.returncode == 0, (
+            f"{node}: {' '.join(argv)}: {result.returncode}\n{result.stdout}{result.stderr}"
+        )
         return result.stdout.strip()
 
     def systemctl(self, node: str, *argv: str, timeout: float = 60) -> int:
         return self.run(node, "systemctl", *argv, timeout=timeout).returncode
 
+    def begin(self, node: str, *argv: str) -> subprocess.Popen[str]:
+        """Start a program that a test does something meanwhile to; ``finish`` waits for it."""
+        return self.lab.popen(node, argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+    def finish(self, process: subprocess.Popen[str], timeout: float = 30) -> tuple[int, str]:
+        """Return exit status and output of what ``begin`` started."""
+        try:
+            output, _ = process.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
+            raise
+        return process.returncode, output
+
+    def on(self) -> list[str]:
+        """Return the members that are switched on."""
+        return [node for node in self.members if self.lab.is_on(node)]
+
     def active(self, unit: str) -> list[str]:
         """Return the nodes on which a unit is active."""
-        return [
-            node for node in NODES
-            if self.lab.is_on(node) and self.run(node, "systemctl", "is-active", "-q", unit).returncode == 0
-        ]  # fmt: skip
+        return [node for node in self.on() if self.systemctl(node, "is-active", "-q", unit) == 0]
+
+    def property(self, node: str, unit: str, name: str) -> str:
+        return self.ok(node, "systemctl", "show", "-p", name, "--value", unit)
 
     def invocation(self, node: str, unit: str) -> str:
-        return self.ok(node, "systemctl", "show", "-p", "InvocationID", "--value", unit)
+        return self.property(node, unit, "InvocationID")
+
+    # Unit files
 
     def install(self, nodes: tuple[str, ...] = NODES, **units: str) -> None:
         """Write units, named by keyword with ``_`` for the dot before the suffix, and reload."""
+        named = {}
+        for name, text in units.items():
+            stem, _, suffix = name.rpartition("_")
+            named[f"{stem.replace('_', '-')}.{suffix}"] = text
+        self.place(named, nodes)
+
+    def place(self, units: Mapping[str, str], nodes: tuple[str, ...] = NODES) -> None:
+        """Write unit files, reload, and wait until the annotated ones are reported by all these nodes."""
         for node in nodes:
             for name, text in units.items():
-                stem, _, suffix = name.rpartition("_")
-                self.lab.write(node, f"/etc/systemd/system/{stem.replace('_', '-')}.{suffix}", text)
+                self.lab.write(node, f"/etc/systemd/system/{name}", text)
             self.ok(node, "systemctl", "daemon-reload")
-        names = [f"{name.rpartition('_')[0].replace('_', '-')}.{name.rpartition('_')[2]}" for name in units]
-        annotated = [name for name, text in zip(names, units.values(), strict=True) if "[X-Synod]" in text]
-        for name in annotated:
-            self.wait(lambda name=name: set(nodes) <= set(self.show(name).get("reports", {})), f"{name} is reported")
+        for name in [name for name, text in units.items() if "[X-Synod]" in text and "@." not in name]:
+            self.wait(
+                lambda name=name: set(nodes) <= set(self.show(name).get("reports", {})),
+                f"{name} is reported",
+            )
 
-    def show(self, unit: str, node: str = "node3") -> dict[str, object]:
-        result = self.run(node, "synodctl", "show", unit, "--json=short")
-        found: dict[str, object] = json.loads(result.stdout) if result.returncode == 0 else {}
-        return found
+    @contextlib.contextmanager
+    def units(self, units: Mapping[str, str], nodes: tuple[str, ...] = NODES) -> Iterator[None]:
+        """Have units for the time of a block; afterwards they are stopped and gone."""
+        self.place(units, nodes)
+        try:
+            yield
+        finally:
+            self.mend()
+            for name in [name for name in units if name in self.rows()]:
+                self.ok("node3", "synodctl", "stop", "--wait", name)
+            for node in nodes:
+                for name in units:
+                    if "@." not in name:
+                        self.run(node, "systemctl", "stop", name)
+                    self.ok(
+                        node, "rm", "-rf", f"/etc/systemd/system/{name}", f"/etc/systemd/system/{name}.d"
+                    )
+                self.ok(node, "systemctl", "daemon-reload")
+                self.run(node, "systemctl", "reset-failed")
 
-    def status(self, node: str = "node3") -> dict[str, object]:
-        found: dict[str, object] = json.loads(self.ok(node, "synodctl", "status", "--json=short"))
-        return found
+    @contextlib.contextmanager
+    def drop_in(self, node: str, unit: str, text: str) -> Iterator[None]:
+        """Have a drop-in of a unit on one node for the time of a block."""
+        path = f"/etc/systemd/system/{unit}.d/test.conf"
+        self.dirty.append((node, path))
+        self.lab.write(node, path, text)
+        self.ok(node, "systemctl", "daemon-reload")
+        try:
+            yield
+        finally:
+            self.wash()
+
+    def wash(self) -> None:
+        """Remove the files of a test that did not come to its end."""
+        for node, path in self.dirty:
+            if not self.lab.is_on(node):
+                self.lab.boot(node)
+            self.ok(node, "rm", "-f", path)
+            self.ok(node, "systemctl", "daemon-reload")
+        self.dirty.clear()
+
+    # What the cluster says: over the agent's socket, since a test asks much more often than a user
+
+    def ask(self, node: str, method: str, **params: object) -> tuple[int, Any]:
+        """Ask the agent of a node as synodctl does; exit status 7 when there is none."""
+        path = f"/proc/{self.lab.pid(node)}/root/run/synod/agent.sock"
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(ASK_SEC)
+            try:
+                connection.connect(path)
+                connection.sendall(json.dumps({"method": method, "params": params}).encode() + b"\n")
+                with connection.makefile() as lines:
+                    for line in lines:
+                        answer = json.loads(line)
+                        if "exit" in answer:
+                            return answer["exit"], answer["data"]
+            except OSError:
+                return 7, None
+        return 7, None
+
+    def show(self, unit: str, node: str = "node3") -> dict[str, Any]:
+        return self.ask(node, "show", unit=unit)[1] or {}
+
+    def status(self, node: str = "node3") -> dict[str, Any]:
+        return self.ask(node, "status")[1] or {}
 
     def states(self, node: str = "node3") -> dict[str, str]:
-        rows = json.loads(self.ok(node, "synodctl", "list-nodes", "--json=short"))
-        return {row["name"]: row["state"] for row in rows}
+        return {row["name"]: row["state"] for row in self.ask(node, "list-nodes")[1] or []}
+
+    def rows(self, node: str = "node3") -> dict[str, dict[str, Any]]:
+        return {row["unit"]: row for row in self.ask(node, "list-units")[1] or []}
+
+    def is_quorate(self, node: str) -> bool:
+        return self.ask(node, "status")[0] == 0
+
+    def leader(self) -> str:
+        """Return the leader that all members agree on."""
+        found: set[str] = set()
+
+        def agreed() -> bool:
+            found.clear()
+            found.update(self.status(node).get("leader", "") for node in self.on())
+            return len(found) == 1 and "" not in found
+
+        self.wait(agreed, "one leader")
+        return found.pop()
+
+    # What systemd and the journal say
 
     def moments(self, node: str, unit: str, message: str) -> list[float]:
         """Return when systemd said something of a unit, in seconds of the one clock of all nodes."""
         lines = self.ok(
-            node, "journalctl", "-b", "-o", "json", "--output-fields=__REALTIME_TIMESTAMP,UNIT", f"MESSAGE_ID={message}",
+            node, "journalctl", "-o", "json", "--output-fields=__REALTIME_TIMESTAMP,UNIT", f"MESSAGE_ID={message}",
             f"UNIT={unit}", "--no-pager",
         )  # fmt: skip
         return [int(json.loads(line)["__REALTIME_TIMESTAMP"]) / 1e6 for line in lines.splitlines() if line]
@@ -96,6 +231,16 @@ class Cluster:
     def journal(self, node: str, *match: str) -> str:
         return self.ok(node, "journalctl", "-b", "-o", "cat", "--no-pager", *match)
 
+    def cursor(self, node: str) -> str:
+        """Return a place in the journal for ``since``."""
+        return self.ok(node, "journalctl", "-n1", "-o", "cat", "--show-cursor", "--no-pager").rpartition(
+            "cursor: "
+        )[2]
+
+    def since(self, node: str, cursor: str) -> str:
+        """Return what the journal got after a place."""
+        return self.ok(node, "journalctl", "-o", "cat", "--no-pager", f"--after-cursor={cursor}")
+
     def wait(self, condition: Callable[[], object], what: str, timeout: float = 20) -> None:
         """Wait until a condition holds; fail with what was waited for."""
         deadline = time.monotonic() + timeout
@@ -103,21 +248,40 @@ class Cluster:
             assert time.monotonic() < deadline, f"after {timeout} s not yet: {what}"
             time.sleep(0.05)
 
-    def kill_agent(self, node: str) -> None:
-        pid = self.ok(node, "systemctl", "show", "-p", "MainPID", "--value", "synod.service")
-        self.ok(node, "kill", "-9", pid)
+    # Agents
+
+    def agent(self, node: str) -> int:
+        return int(self.property(node, "synod.service", "MainPID"))
+
+    def kill_agent(self, node: str, signal: str = "-9") -> None:
+        self.ok(node, "kill", signal, str(self.agent(node)))
 
     def settle(self) -> None:
         """Wait until all nodes are members, online and know a leader."""
         self.wait(
             lambda: all(
-                self.run(node, "synodctl", "status", "-q").returncode == 0
-                and set(self.states(node).values()) == {"online"}
-                for node in NODES
+                self.is_quorate(node) and [self.states(node).get(name) for name in self.members]
+                == ["online"] * len(self.members)
+                for node in self.members
             ),
             "all nodes online",
             timeout=40,
-        )
+        )  # fmt: skip
+
+    def mend(self) -> None:
+        """Undo what a test did to links, power and agents."""
+        if self.lab.state.cuts:
+            self.lab.heal()
+        off = [node for node in self.members if not self.lab.is_on(node)]
+        for node in off:
+            self.lab.boot(node, wait=False)
+        for node in off:
+            self.lab.wait_booted(node)
+        self.wash()
+        for node in self.members:
+            if self.ask(node, "list-nodes")[0] != 0:
+                self.ok(node, "systemctl", "start", "synod.service")
+        self.settle()
 
 
 def join_all(cluster: Cluster) -> None:
@@ -125,14 +289,14 @@ def join_all(cluster: Cluster) -> None:
     for node in NODES[1:]:
         token = cluster.ok("node1", "synodctl", "token")
         cluster.ok(node, "synodctl", "join", "node1", "--token", token)
-    cluster.wait(lambda: len(cluster.status()["voters"]) == 3, "three voters")  # type: ignore[arg-type]
+    cluster.wait(lambda: len(cluster.status()["voters"]) == 3, "three voters")
 
 
 @pytest.fixture(scope="session", params=RELEASES)
 def booted(request: pytest.FixtureRequest) -> Iterator[Cluster]:
-    """Three nodes of a release with a cluster, shared by the tests of a session."""
+    """Nodes of a release, three of them with a cluster, shared by the tests of a session."""
     lab = Lab(f"sys{request.param[0]}")
-    lab.up(nodes=3, release=request.param, deb=deb())
+    lab.up(nodes=len(NODES) + len(SPARES), release=request.param, deb=deb())
     try:
         cluster = Cluster(lab)
         join_all(cluster)
@@ -162,17 +326,15 @@ ExecStart=/bin/sleep infinity
 
 
 @pytest.fixture
-def cluster(booted: Cluster) -> Iterator[Cluster]:
+def cluster(booted: Cluster) -> Cluster:
     """The shared cluster with db on node1 and web on node2, both stopped."""
-    for node in NODES:
-        if not booted.lab.is_on(node):
-            booted.lab.boot(node)
-    booted.settle()
-    if "reports" not in booted.show("web.service") or "reports" not in booted.show("db.service"):
+    booted.mend()
+    if not all(booted.show(unit).get("reports") for unit in ("web.service", "db.service")):
         booted.install(db_service=DB, web_service=WEB)
     for unit in ("web.service", "db.service"):
-        booted.ok("node3", "synodctl", "stop", "--wait", unit)
-    yield booted
+        if booted.show(unit)["desired"] != "stopped" or booted.active(unit):
+            booted.ok("node3", "synodctl", "stop", "--wait", unit)
+    return booted
 
 
 @pytest.fixture

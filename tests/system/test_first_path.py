@@ -21,7 +21,10 @@ def test_start_where_it_belongs(cluster: Cluster) -> None:
 
 def test_the_wrong_node_says_where_it_runs(running: Cluster) -> None:
     assert running.systemctl("node3", "start", "web.service") == 0
-    assert "web.service runs on node2, not here" in running.run("node3", "systemctl", "status", "web.service").stdout
+    assert (
+        "web.service runs on node2, not here"
+        in running.run("node3", "systemctl", "status", "web.service").stdout
+    )
     assert running.active("web.service") == ["node2"]
 
 
@@ -73,7 +76,9 @@ def test_synodctl_stops_and_starts_from_anywhere(running: Cluster) -> None:
 
 
 def test_a_provider_that_fails_refuses_the_start_with_the_reason(cluster: Cluster) -> None:
-    cluster.lab.write("node1", "/run/systemd/system/db.service.d/broken.conf", "[Service]\nExecStartPre=/bin/false\n")
+    cluster.lab.write(
+        "node1", "/run/systemd/system/db.service.d/broken.conf", "[Service]\nExecStartPre=/bin/false\n"
+    )
     cluster.ok("node1", "systemctl", "daemon-reload")
     try:
         assert cluster.systemctl("node3", "start", "web.service") != 0
