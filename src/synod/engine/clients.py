@@ -13,7 +13,7 @@ from synod.base.ids import UnitName
 from synod.base.messages import MessageId
 from synod.base.usec import USEC_PER_SEC, Usec
 from synod.engine.desk import Desk
-from synod.engine.effects import Reply, ShowStatus
+from synod.engine.effects import Extend, Reply, ShowStatus
 from synod.engine.keeper import PRIORITY_WARNING, Keeper
 from synod.engine.mirrors import Mirrors
 from synod.engine.proposals import Proposals
@@ -25,7 +25,8 @@ from synod.model.spec import DEPENDENCY_TIMEOUT_DEFAULT
 from synod.model.state import Change
 
 PRIORITY_INFO: Final = 6
-STOP_PATIENCE_USEC: Final = Usec(90 * USEC_PER_SEC)
+ANSWER_USEC: Final = Usec(5 * USEC_PER_SEC)
+"""How much longer than its patience a waiter may live: the answer, not PID 1, is to end it."""
 
 
 @dataclass(slots=True)
@@ -78,6 +79,8 @@ class Clients:
         if isinstance(request, Want):
             self._mirrors.awaited[request.unit] = self._mirrors.awaited.get(request.unit, 0) + 1
             self._desk.touch([request.unit])
+        if not isinstance(request, StartUnits | StopUnits):
+            self._desk.put(Extend(client=client, span=Usec(patience + ANSWER_USEC)))
         return self._wish(one)
 
     def _ask_at_boot(self, client: int, request: Place | Want) -> None:
