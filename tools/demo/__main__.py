@@ -37,7 +37,8 @@ def main() -> int:
     parser.add_argument("--output", type=Path, default=Path("build/demo"), help="where the picture goes")
     parser.add_argument("--deb", type=Path, default=None, help="package of Synod; else the newest in build/")
     options = parser.parse_args()
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda number, frame: sys.exit(128 + number))
     story = Story(nodes=NODES, subtitle=_SUBTITLE, labels={DB: "db", WEB: "web"})
     narrator = Narrator(story, sys.stdout, is_terminal=sys.stdout.isatty())
     try:
@@ -45,9 +46,9 @@ def main() -> int:
     except SynodError as error:
         narrator.failure(str(error))
         return int(error.exit_status)
-    except KeyboardInterrupt:
+    except SystemExit:
         narrator.failure("interrupted; the nodes are gone")
-        return 128 + signal.SIGINT
+        raise
 
 
 def _perform(story: Story, narrator: Narrator, deb: Path, output: Path) -> int:
@@ -65,23 +66,26 @@ def _perform(story: Story, narrator: Narrator, deb: Path, output: Path) -> int:
         lab.up(nodes=len(NODES), release=_RELEASE, packages=PACKAGES, deb=deb)
         narrator.step(f"{', '.join(NODES)}: three systemd machines have booted", time.monotonic() - begin)
         play = Play(stage=Stage(lab), narrator=narrator, visits=Path(scratch, "visits"))
-        is_kept = _play(play, story)
+        failure = _play(play, story)
         if story.acts:
             story.moments = play.stage.moments(story.acts[0].begin)
             story.visits = stage.read_visits(play.visits)
     picture = output / "timeline.svg"
     picture.write_text(timeline.render(story), encoding="utf-8")
     took = time.monotonic() - begin
-    in_time = took < _LIMIT_SEC
+    if not failure and took >= _LIMIT_SEC:
+        failure = f"the demo took longer than {_LIMIT_SEC:g} s"
     narrator.summary((*play.figures, ("all of it, from the boot to the clean-up", f"{took:.1f} s"),
                       ("timeline", str(picture))))
-    if not in_time:
-        narrator.failure(f"the demo took longer than {_LIMIT_SEC:g} s")
-    return 0 if is_kept and in_time else 1
+    if failure:
+        narrator.failure(failure)
+        return 1
+    narrator.success(f"{sum(len(act.kept) for act in story.acts)} promises, all kept")
+    return 0
 
 
-def _play(play: Play, story: Story) -> bool:
-    """Return whether all promises were kept; on a failure show what the nodes' journals say last."""
+def _play(play: Play, story: Story) -> str:
+    """Return what failed, or nothing; on a failure show what the nodes' journals say last."""
     since = clock()
     try:
         setup.found_cluster(play.stage, play.narrator)
@@ -99,11 +103,10 @@ def _play(play: Play, story: Story) -> bool:
             play.narrator.end(clock())
         _show_journals(play, since)
         kind = "a promise was broken" if isinstance(error, BrokenPromiseError) else "the demo cannot go on"
-        play.narrator.failure(f"{kind}: {error}")
-        return False
+        return f"{kind}: {error}"
     finally:
         play.stage.stop_visitor()
-    return True
+    return ""
 
 
 def _show_journals(play: Play, since: int) -> None:

@@ -187,7 +187,7 @@ def _promise_web_stopped_first(play: Play, since: int) -> Gap | None:
                              "web has stopped on node2 before db begins to stop on node1")
     goodbye = [line for line in play.stage.messages("node2", WEB, since) if "last query" in line]
     play.narrator.quote(f"node2, {WEB}: {line}" for line in goodbye)
-    play.narrator.promise(bool(goodbye), "PostgreSQL still answered web's last query, asked while it stopped")
+    play.narrator.promise(bool(goodbye), "web's last query, asked while it stopped, was still answered")
     return gap
 
 

@@ -100,8 +100,12 @@ class Narrator:
         for text, figure in rows:
             self._columns(f"  {text}", figure)
 
+    def success(self, text: str) -> None:
+        """Tell that all went well."""
+        self._line(f"\n{self._paint('good', KEPT)} {text}")
+
     def failure(self, text: str) -> None:
-        """Tell why the performance ended early."""
+        """Tell what did not go well."""
         self._line(f"\n{self._paint('bad', BROKEN)} {text}")
 
     def _columns(self, left: str, right: str) -> None:

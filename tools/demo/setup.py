@@ -55,6 +55,8 @@ def annotate(stage: Stage, narrator: Narrator) -> None:
     _tell_of_all(narrator, stopped)
     for file in stage.install_files():
         narrator.quote((f"/{file}",))
+    verified = narrator.command(_succeed(stage.run(NODES[0], ("synodctl", "verify"))))
+    narrator.quote(verified.stdout.splitlines())
     _tell_of_all(narrator, [_succeed(done) for done in stage.run_everywhere(("systemctl", "daemon-reload"))])
     narrator.step("the cluster knows both units", stage.wait(
         lambda: all(_known_units(stage, node) >= {DB, WEB} for node in NODES),

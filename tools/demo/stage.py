@@ -125,7 +125,7 @@ class Stage:
 
     def curl(self) -> Command:
         """Ask for the page once."""
-        return self.run(OUTSIDE, ("curl", "-fsS", "--max-time", "5", self.url))
+        return self.run(OUTSIDE, ("curl", "-fsS", "-m", "5", "--noproxy", "*", self.url))
 
     def _directory(self, node: str) -> Path:
         return machine.disk(self._lab.state, node) / _JOURNAL

@@ -14,12 +14,15 @@ import urllib.request
 INTERVAL_SEC = 0.1
 TIMEOUT_SEC = 1.0
 
+# The environment may name a proxy, which the lab's network does not lead to.
+_DIRECTLY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
 
 def visit(url: str) -> dict[str, object]:
     """Ask once; the result has the time of the request in microseconds, and whether there was an answer."""
     usec = time.time_ns() // 1000
     try:
-        with urllib.request.urlopen(url, timeout=TIMEOUT_SEC) as response:
+        with _DIRECTLY.open(url, timeout=TIMEOUT_SEC) as response:
             response.read()
     except (OSError, http.client.HTTPException):
         return {"usec": usec, "ok": False}
