@@ -480,3 +480,14 @@ async def test_running_out_of_descriptors_delays_callers_and_ends_nothing(cluste
     await b.log.has("refused 127.0.0.1: the handshake failed")
     caller.close()
     assert a.pool.connected == ("b",)
+
+
+async def test_whoever_is_refused_after_the_handshake_comes_back_more_slowly(cluster: Cluster) -> None:
+    a, b = cluster.add("a"), cluster.add("b")
+    del cluster.members["a"]
+    begin = time.monotonic()
+    a.knows(b)
+    await b.log.has("refused 127.0.0.1: 'a' with this certificate is not a member", 10)
+    elapsed = time.monotonic() - begin
+    assert elapsed > 0.13  # at least half of 5, 10, 20 and six times 40 ms
+    assert a.log.lines == []  # it was never told that it is connected

@@ -42,7 +42,8 @@ def tune(connection: socket.socket, user_timeout: Usec) -> None:
 def explain(error: OSError) -> str:
     """Return the reason of a failed connection in lower case, without numbers and addresses."""
     if isinstance(error, ssl.SSLError):
-        return (error.reason or str(error)).replace("_", " ").lower()
+        # Those that Python raises by itself carry no reason at all.
+        return str(getattr(error, "reason", None) or error).replace("_", " ").lower()
     if isinstance(error, socket.gaierror):
         return str(error.strerror).lower()
     if error.errno:
