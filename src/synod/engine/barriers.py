@@ -212,9 +212,12 @@ class Barriers:
 
     def _serve_further(self, served: _Served) -> None:
         desk = self._desk
-        dependants = [*self._dependants(served.unit), mirror_of(served.unit), bound_of(served.unit)]
-        is_over = self._readiness.is_up(served.unit) or all(desk.seen(name).is_gone for name in dependants)
-        if served.jobs or not is_over:
+        if served.jobs:
+            return
+        dependants = self._dependants(served.unit)
+        left = [name for name in dependants if not self._is_down(name)]
+        if left and not self._readiness.is_up(served.unit):
+            self._stop_again(served, left)
             return
         del self._served[(served.peer, served.unit)]
         desk.touch([served.unit, *dependants])
@@ -222,6 +225,20 @@ class Barriers:
             self.hear_done(desk.me, BarrierDone(barrier=served.barrier, unit=served.unit))
         else:
             desk.send(served.peer, BarrierDone(barrier=served.barrier, unit=served.unit))
+
+    def _is_down(self, unit: UnitName) -> bool:
+        """Whether nothing of a dependant runs; one that somebody starts meanwhile waits at its closed gate."""
+        seen = self._desk.seen(unit)
+        return seen.is_down and not seen.is_populated and seen.job in ("", "start")
+
+    def _stop_again(self, served: _Served, units: list[UnitName]) -> None:
+        """Repeat the stop of dependants whose stop job somebody else's start job cancelled."""
+        needed_by = self._desk.state.edges.needed_by.get(served.unit, {})
+        for name in units:
+            seen = self._desk.seen(name)
+            if name in needed_by and not seen.is_down and seen.active != "deactivating" and seen.job != "stop":
+                self.paused[name] = None
+                served.jobs[self._desk.run("stop", name)] = None
 
     # Together
 

@@ -170,7 +170,7 @@ class Clients:
             case Place() if self._keeper.is_open(one.unit):
                 self._end(one, 0, "")
                 return
-            case Want() if self._mirrors.has_file(one.unit):
+            case Want() if self._mirrors.has_file(one.unit) and self._readiness.is_confirmed(one.unit):
                 self._end(one, 0, "")
                 return
             case _:

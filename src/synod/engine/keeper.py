@@ -133,7 +133,8 @@ class Keeper:
             # The next start waits at the gate until nothing is left of this one.
             self._close(unit)
         else:
-            self._set_gate(unit, grant, is_open=self._judge.may_start(unit))
+            is_running = unit in self._open
+            self._set_gate(unit, grant, is_open=self._judge.may_start(unit, is_running=is_running))
             course.was_tried = course.was_tried or seen.is_up or unit in self._open
 
     def _take_down(self, unit: UnitName, course: _Course, seen: LocalUnit) -> None:
@@ -156,12 +157,19 @@ class Keeper:
         if unit in self._barriers.paused:
             course.was_tried = False
             self._desk.touch([unit])
+        elif self._was_skipped(unit, course, seen):
+            course.was_tried = False
         elif seen.active == "failed" or course.failure:
             self._release(unit, course, Ending.FAILED, course.failure or f"result '{seen.result}'")
         else:
             self._release(
                 unit, course, Ending.FINISHED, "it is not running any more and nobody stopped it here"
             )
+
+    def _was_skipped(self, unit: UnitName, course: _Course, seen: LocalUnit) -> bool:
+        """Whether an automatic restart may have met a gate that was closed for the want of a provider."""
+        is_clean = seen.active == "inactive" and not course.failure
+        return is_clean and not self._judge.may_start(unit, is_running=True)
 
     def _release(self, unit: UnitName, course: _Course, ending: Ending, reason: str) -> None:
         course.is_released = True
@@ -195,10 +203,12 @@ class Keeper:
         row, seen = self._desk.row(unit), self._desk.seen(unit)
         spec = self._desk.spec(unit)
         is_eligible = spec is not None and (not spec.nodes or self._desk.me in spec.nodes)
-        may_start = is_eligible and self._desk.is_settled and self._judge.may_start(unit)
-        self._set_gate(unit, Grant(instance=0, node=self._desk.me, epoch=EPOCH_NONE), is_open=may_start)
+        may_be_here = is_eligible and self._desk.is_settled
+        is_open = may_be_here and self._judge.may_start(unit, is_running=unit in self._open)
+        self._set_gate(unit, Grant(instance=0, node=self._desk.me, epoch=EPOCH_NONE), is_open=is_open)
         if not self._desk.is_settled:
             return
+        may_start = is_open and self._judge.may_start(unit)
         if unit in self._at_boot and may_start:
             del self._at_boot[unit]
             self._desk.run("start", unit)

@@ -46,12 +46,14 @@ class Mirrors:
             return
         users = self._users(provider)
         is_up = self._readiness.is_up(provider) and not self._is_barred(provider)
-        self._mark(provider, is_up=is_up and bool(users or provider in self.awaited))
+        is_sure = is_up and self._readiness.is_confirmed(provider)
+        is_used = bool(users or provider in self.awaited)
+        self._mark(provider, is_up=is_used and (is_sure or (is_up and provider in self._files)))
         needs_mirror = provider in self.awaited or any(self._is_alive(name) for name in users)
         mirror, bound = self._desk.seen(mirror_of(provider)), self._desk.seen(bound_of(provider))
         if needs_mirror or mirror.is_gone:
             self._idle_since.pop(provider, None)
-        if is_up and needs_mirror:
+        if is_sure and needs_mirror:
             if mirror.is_gone:
                 self._run("start", provider, mirror.unit)
             if bound.is_gone and any(self._binds(name, provider) for name in users):

@@ -166,6 +166,7 @@ class Node:
             case events.PeerLost(peer=peer):
                 self.desk.connected.pop(peer, None)
                 self._greeted.pop(peer, None)
+                self.readiness.lost(peer)
                 self._relink()
                 self._log_inbox.append(log_events.PeerLost(peer=peer))
             case events.Persisted(seq=seq):

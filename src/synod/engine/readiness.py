@@ -32,6 +32,8 @@ class Readiness:
         self._desk = desk
         self._voices: dict[NodeName, _Voice] = {}
         self._mine: dict[UnitName, Epoch] = {}
+        self._fresh: dict[NodeName, None] = {}
+        """Peers that have spoken on the present stream: what others said before may be old."""
         self._sequence = 0
 
     def holders(self, unit: UnitName) -> tuple[NodeName, ...]:
@@ -56,6 +58,19 @@ class Readiness:
     def is_up(self, unit: UnitName) -> bool:
         """Whether at least one instance is up."""
         return bool(self.holders(unit))
+
+    def is_confirmed(self, unit: UnitName) -> bool:
+        """Whether an instance is up by a word that is not old: without it nothing is started.
+
+        What runs already is not stopped for the want of it: a stream that is reset is no news of a provider.
+        """
+        return any(name == self._desk.me or name in self._fresh for name in self.holders(unit))
+
+    def lost(self, peer: NodeName) -> None:
+        """Note that a peer cannot be heard any more."""
+        if peer in self._fresh:
+            del self._fresh[peer]
+            self._desk.touch(self.exports_of(peer))
 
     def exported(self, unit: UnitName) -> bool:
         """Whether this node says that the unit is up here."""
@@ -91,6 +106,7 @@ class Readiness:
         old = self._voices.get(peer, _Voice())
         if message.boot == old.boot and message.agent < old.agent:
             return ()
+        self._fresh[peer] = None
         exports = {export.unit: export.epoch for export in message.exports}
         sequence = old.sequence if (old.boot, old.agent) == (message.boot, message.agent) else 0
         self._voices[peer] = _Voice(message.boot, message.agent, sequence, exports)

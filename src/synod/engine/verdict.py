@@ -46,13 +46,17 @@ class Judge:
 
     # May it start on this node, now?
 
-    def may_start(self, unit: UnitName) -> bool:
-        """Whether everything that the unit needs or comes after is settled."""
+    def may_start(self, unit: UnitName, *, is_running: bool = False) -> bool:
+        """Whether everything that the unit needs or comes after is settled.
+
+        For a unit that runs, its Restart= included, an old word of a provider is good enough.
+        """
         spec = self._desk.spec(unit)
         if spec is None or self._desk.is_leaving or self._desk.is_stopping:
             return False
         providers = (*spec.requires, *spec.binds_to)
-        if any(not self._readiness.is_up(name) or self._barriers.is_raised(name) for name in providers):
+        is_up = self._readiness.is_up if is_running else self._readiness.is_confirmed
+        if any(not is_up(name) or self._barriers.is_raised(name) for name in providers):
             return False
         if any(self._barriers.is_served(name) for name in providers):
             return False
