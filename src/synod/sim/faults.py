@@ -13,6 +13,7 @@ from synod.base.usec import USEC_PER_MSEC, USEC_PER_SEC, Usec
 from synod.engine.node import Node
 from synod.engine.requests import Drain, MoveTo, StartUnits, StopUnits
 from synod.engine.verdict import Prospect
+from synod.model.command import Desired
 from synod.model.spec import UnitSpec
 from synod.sim.checkers import ViolationError, is_active
 from synod.sim.clock import Dice
@@ -172,7 +173,7 @@ def attend(world: World) -> None:
     for machine in world.machines.values():
         if not machine.is_on:
             machine.power_on()
-        elif machine.agent is None and not machine.is_agent_wanted and not machine.is_going_down:
+        elif not machine.is_agent_wanted and not machine.is_going_down:
             machine.is_agent_wanted = True
             machine.start_agent_later(0)
     leader = world.leader()
@@ -203,7 +204,7 @@ def unrest(world: World) -> list[str]:
         return ["nobody leads"]
     node = leader.agent.node
     for machine in world.machines.values():
-        if not world.is_settled(machine.name):
+        if not world.is_settled(machine.name) or not machine.is_agent_wanted:
             return [f"{machine.name} is not settled"]
         assert machine.agent is not None
         if machine.agent.node.state.applied != node.state.applied or machine.services.has_jobs:
@@ -222,7 +223,7 @@ def _unrest_of(world: World, node: Node, unit: UnitName) -> str:
             return f"{unit} runs on {running}, granted to {granted}"
         if any(grant.is_revoked for grant in row.grants.values()):
             return f"{unit} is to be given back"
-        if not row.is_wanted and granted:
+        if row.desired is not Desired.STARTED and granted:
             return f"{unit} is not wanted and granted to {granted}"
     if row.is_wanted:
         verdict = node.judge.verdict(unit)
@@ -279,7 +280,8 @@ def _boot(world: World, machine: Machine, deed: Deed) -> None:
 
 
 def _reboot(world: World, machine: Machine, deed: Deed) -> None:
-    machine.shut_down(is_reboot=deed.amount < 700)
+    if machine.is_agent_wanted:  # without an agent the drain and the holds wait for minutes
+        machine.shut_down(is_reboot=deed.amount < 700)
 
 
 def _drain(world: World, machine: Machine, deed: Deed) -> None:

@@ -196,6 +196,7 @@ class Machine:
         def stopped() -> None:
             if self.agent is agent:
                 self._end_agent(is_silent=False)
+                self.start_agent_later(RETRY_USEC)  # somebody may have asked for it meanwhile
             done()
 
         agent.stop(stopped)

@@ -218,8 +218,8 @@ class ServiceManager:
             self._jobs[unit] = Job(unit, verb)
         else:
             merged = merge(job.verb, verb)
-            job.is_running = job.is_running and merged == job.verb
-            job.verb = merged
+            if merged != job.verb:
+                job.verb, job.is_running, job.is_put_off = merged, False, False
         self._around.changed(unit)
 
     def _settle(self) -> None:
