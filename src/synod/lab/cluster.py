@@ -6,6 +6,7 @@ by a bridge that nothing else is connected to. Decides the order of the steps; w
 other modules.
 """
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -41,6 +42,8 @@ class Lab:
         self.name = state.check_name(name)
         self._directory = directory
         self._owner: Identity | None = None
+        self._is_ours = False
+        """Whether up() of this object made the lab: only then may leaving the context take it down."""
 
     @classmethod
     def attach(cls, name: str = "synod") -> Self:
@@ -55,7 +58,8 @@ class Lab:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
                  trace: TracebackType | None) -> None:
-        self.down()
+        if self._is_ours:
+            self.down()
 
     @property
     def state(self) -> state.LabState:
@@ -82,6 +86,7 @@ class Lab:
             name=self.name, directory=str(self._directory), layers=layers, on_reset=on_reset,
             nodes=tuple(f"node{number}" for number in range(1, nodes + 1)),
             owner=self._owner or Identity.of(os.getpid())))
+        self._is_ours = True
         try:
             self._build()
         except BaseException:
@@ -228,7 +233,8 @@ def _communicate(argv: Sequence[str], what: str, timeout: float, stdin: str, *,
         try:
             stdout, stderr = process.communicate(stdin, timeout=timeout)
         except BaseException as error:
-            os.killpg(process.pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
             if isinstance(error, subprocess.TimeoutExpired):
                 raise TimedOutError(f"{what} did not end within {timeout:g} s") from error
             raise
