@@ -11,7 +11,9 @@ ROOT = Path(__file__).parent.parent.parent
 
 @pytest.mark.system
 def test_make_demo_keeps_every_promise() -> None:
-    result = subprocess.run(["make", "demo"], cwd=ROOT, capture_output=True, text=True, check=False, timeout=600)
+    result = subprocess.run(
+        ["make", "demo"], cwd=ROOT, capture_output=True, text=True, check=False, timeout=600
+    )
     assert result.returncode == 0, result.stdout[-4000:] + result.stderr[-2000:]
     assert "promises, all kept" in result.stdout
     assert (ROOT / "build/demo/timeline.svg").read_text().lstrip().startswith("<")
