@@ -184,7 +184,7 @@ class Barriers:
         self._readiness.retract(peer, message.unit)
         served = _Served(peer, message.barrier, message.unit)
         self._served[key] = served
-        if self._readiness.is_up(message.unit):
+        if self._readiness.is_confirmed(message.unit):
             return self._serve_further(served)
         desk = self._desk
         # The mirrors first: by their stop jobs an agent that is started anew can tell whose stop this is.
@@ -215,8 +215,8 @@ class Barriers:
         if served.jobs:
             return
         dependants = self._dependants(served.unit)
-        left = [name for name in dependants if not self._is_down(name)]
-        if left and not self._readiness.is_up(served.unit):
+        left = [name for name in dependants if self._is_in_the_way(served.unit, name)]
+        if left and not self._readiness.is_confirmed(served.unit):
             self._stop_again(served, left)
             return
         del self._served[(served.peer, served.unit)]
@@ -226,17 +226,26 @@ class Barriers:
         else:
             desk.send(served.peer, BarrierDone(barrier=served.barrier, unit=served.unit))
 
-    def _is_down(self, unit: UnitName) -> bool:
-        """Whether nothing of a dependant runs; one that somebody starts meanwhile waits at its closed gate."""
+    def _is_in_the_way(self, provider: UnitName, unit: UnitName) -> bool:
+        """Whether something of a dependant runs that has to be down first.
+
+        One that is being started waits at its closed gate. One that only comes after the provider matters
+        while it is on its way down itself.
+        """
         seen = self._desk.seen(unit)
-        return seen.is_down and not seen.is_populated and seen.job in ("", "start")
+        if seen.is_down and not seen.is_populated and seen.job in ("", "start"):
+            return False
+        if unit in self._desk.state.edges.needed_by.get(provider, {}):
+            return True
+        return seen.job == "stop" or seen.active == "deactivating" or self._desk.grant(unit) is not None
 
     def _stop_again(self, served: _Served, units: list[UnitName]) -> None:
         """Repeat the stop of dependants whose stop job somebody else's start job cancelled."""
         needed_by = self._desk.state.edges.needed_by.get(served.unit, {})
         for name in units:
             seen = self._desk.seen(name)
-            if name in needed_by and not seen.is_down and seen.active != "deactivating" and seen.job != "stop":
+            is_stopping = seen.is_down or seen.active == "deactivating" or seen.job == "stop"
+            if name in needed_by and not is_stopping:
                 self.paused[name] = None
                 served.jobs[self._desk.run("stop", name)] = None
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from synod.base.exits import ExitStatus
-from synod.base.ids import UnitName
+from synod.base.ids import NodeName, UnitName
 from synod.base.messages import MessageId
 from synod.base.usec import USEC_PER_SEC, Usec
 from synod.engine.desk import Desk
@@ -25,6 +25,8 @@ from synod.model.spec import DEPENDENCY_TIMEOUT_DEFAULT
 from synod.model.state import Change
 
 PRIORITY_INFO: Final = 6
+AT_BOOT_USEC: Final = Usec(600 * USEC_PER_SEC)
+"""How long the wish of a boot is repeated: a quorum may boot slower than this node."""
 ANSWER_USEC: Final = Usec(5 * USEC_PER_SEC)
 """How much longer than its patience a waiter may live: the answer, not PID 1, is to end it."""
 
@@ -62,6 +64,8 @@ class Clients:
         self._mirrors = mirrors
         self._proposals = proposals
         self._waiting: dict[int, _Waiting] = {}
+        self._at_boot: dict[UnitName, None] = {}
+        """Units that the boot asked for before the cluster could say whether they need a wish."""
 
     @property
     def deadline(self) -> Usec | None:
@@ -87,11 +91,19 @@ class Clients:
         """Answer at once: the unit is skipped, and started later when the log wants it (safety rule 4.3)."""
         if isinstance(request, Place):
             self._keeper.wanted_at_boot(request.unit)
-            wish = Wish(unit=request.unit, desired=Desired.STARTED, node=self._desk.me, only_if_absent=True)
-            spec = self._desk.spec(request.unit)
-            if spec is not None and spec.is_exclusive:
-                self._proposals.put(wish, lambda _: None, patience=Usec(600 * USEC_PER_SEC))
+            self._at_boot[request.unit] = None
         self._reply(client, 0, "started by the cluster when its log is there")
+
+    def _wish_as_booted(self) -> None:
+        """Say what the boot asked for, once it is known which units need a wish and which have one."""
+        for unit in list(self._at_boot):
+            row = self._desk.row(unit)
+            if row.spec is None or not self._desk.is_settled:
+                continue
+            del self._at_boot[unit]
+            if row.spec.is_exclusive and row.desired is None:
+                wish = Wish(unit=unit, desired=Desired.STARTED, node=self._desk.me, only_if_absent=True)
+                self._proposals.put(wish, lambda _: None, patience=AT_BOOT_USEC)
 
     # The wish
 
@@ -108,7 +120,20 @@ class Clients:
             return self._propose(
                 one, [name for name in spec.pulled_in if self._is_idle(name)], Desired.STARTED
             )
-        return self._propose(one, [request.unit] if self._is_idle(request.unit) else [], Desired.STARTED)
+        is_more_wanted = self._missing(one) or self._is_idle(request.unit)
+        return self._propose(one, [request.unit] if is_more_wanted else [], Desired.STARTED)
+
+    def _missing(self, one: _Waiting) -> list[NodeName]:
+        """List the nodes on which ``synodctl start`` of a unit with Instances=all wants one that is not up."""
+        row = self._desk.row(one.unit)
+        if not isinstance(one.request, StartUnits) or row.spec is None or row.spec.is_exclusive:
+            return []
+        holders, nodes = self._readiness.holders(one.unit), self._desk.state.nodes
+        return [
+            name
+            for name in sorted(row.reports)
+            if nodes[name].may_be_granted and name in (row.spec.nodes or (name,)) and name not in holders
+        ]
 
     def _is_idle(self, unit: UnitName) -> bool:
         """Whether saying "start" would change anything."""
@@ -155,6 +180,7 @@ class Clients:
 
     def look(self) -> None:
         """Answer whoever can be answered; tell the others what they wait for."""
+        self._wish_as_booted()
         for one in list(self._waiting.values()):
             if one.is_committed and self._desk.is_settled:
                 self._look_at(one)
@@ -189,7 +215,11 @@ class Clients:
                 self._desk.report(MessageId.UNIT_RUNS_ELSEWHERE, PRIORITY_INFO, text, one.unit)
                 self._end(one, 0, text)
         elif isinstance(one.request, StartUnits):
-            self._end(one, 0, "")
+            missing = self._missing(one)
+            if missing:
+                self._show(one, f"{one.unit} is not up on {', '.join(missing)} yet")
+            else:
+                self._end(one, 0, "")
 
     def _show(self, one: _Waiting, text: str) -> None:
         if one.shown != text:

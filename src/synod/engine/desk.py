@@ -103,6 +103,12 @@ class Desk:
         )
 
     @property
+    def is_known_to_go(self) -> bool:
+        """Whether the log knows that this node is about to go, so that it gives it nothing any more."""
+        row = self.state.nodes.get(self.me)
+        return row is None or row.state is NodeState.LEAVING
+
+    @property
     def may_judge(self) -> bool:
         """Whether a stop can be told from a wish now, and its dependants are known.
 

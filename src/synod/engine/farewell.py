@@ -18,6 +18,7 @@ from synod.model.state import Change
 
 QUORUM_USEC: Final = Usec(2 * USEC_PER_SEC)
 """How long a shutdown or an agent's stop waits for its word to be committed."""
+FOR_EVER: Final = Usec(365 * 86400 * USEC_PER_SEC)
 LEAVE_USEC: Final = Usec(300 * USEC_PER_SEC)
 """How long ``leave`` waits for the node's units to stop."""
 
@@ -66,7 +67,8 @@ class Farewell:
         self._desk.touch(self._desk.specs)
         if self._desk.is_member:
             self._hand_over()
-            self._say(NodeState.LEAVING, lambda _: None)
+            # However late it is accepted: while the log calls this node online, it is given units.
+            self._say(NodeState.LEAVING, lambda _: None, patience=FOR_EVER)
 
     def unmanage(self, client: int) -> None:
         """Say that the agent stops, while its units run on or after they were stopped."""
@@ -93,13 +95,15 @@ class Farewell:
         if not self._desk.is_member:
             self._reply(client, ExitStatus.NOT_CONFIGURED, "this node is not a member of a cluster")
             return
-        self._desk.is_leaving = True
-        self._desk.touch(self._desk.specs)
         self._leaving[client] = Usec(self._desk.now + LEAVE_USEC)
+        if not self._desk.is_leaving:
+            self._desk.is_leaving = True
+            self._desk.touch(self._desk.specs)
+            self._say(NodeState.LEAVING, lambda _: None, patience=LEAVE_USEC)
 
     def look(self) -> None:
         """Go on where the units are down."""
-        if self._draining and self._is_known_to_go():
+        if self._draining and self._desk.is_known_to_go:
             for client in self._draining:
                 self._reply(client, 0, "")
             self._draining.clear()
@@ -107,18 +111,26 @@ class Farewell:
             for client in self._parting:
                 self._reply(client, 0, "")
             self._parting.clear()
-        if self._leaving and not self._holds_grants() and not self._is_said:
-            if len(self._desk.state.nodes) == 1:
+        is_done = self._desk.is_known_to_go and not self._holds_grants()
+        if self._leaving and is_done and not self._is_said:
+            if self._is_last():
                 self._is_said = self._has_left = True
             elif self._has_heir():
                 self._is_said = True
                 self._hand_over()
                 self._say(NodeState.LEFT, self._left, patience=LEAVE_USEC)
         # A voter that went at once would leave the others without a majority of voters.
-        if self._has_left and (not self._is_voter() or len(self._desk.state.nodes) == 1):
+        if self._has_left and (not self._is_voter() or self._is_last()):
             self._has_left = False
             self._end_leave(ExitStatus.SUCCESS, "")
             self._desk.put(Left())
+
+    def _is_last(self) -> bool:
+        """Whether all others have left: with this node the cluster ends."""
+        return all(
+            name == self._desk.me or node.state is NodeState.LEFT
+            for name, node in self._desk.state.nodes.items()
+        )
 
     def _has_heir(self) -> bool:
         """Whether somebody is there who can vote in this node's place."""
@@ -131,7 +143,8 @@ class Farewell:
         if change is not None:
             self._has_left = True
         else:
-            self._is_said = self._desk.is_leaving = False
+            self._is_said = False
+            self._stay()
             text = "the cluster's log did not accept it; the node may or may not have left"
             self._end_leave(ExitStatus.OUTCOME_UNKNOWN, text)
 
@@ -155,8 +168,13 @@ class Farewell:
                 del self._leaving[client]
                 self._reply(client, ExitStatus.TIMEOUT, self._explain_delay())
         if not self._leaving and not self._is_said and self._desk.is_leaving:
-            self._desk.is_leaving = False
-            self._desk.touch(self._desk.specs)
+            self._stay()
+
+    def _stay(self) -> None:
+        """Take ``leave`` back."""
+        self._desk.is_leaving = False
+        self._desk.touch(self._desk.specs)
+        self._say(NodeState.ONLINE, lambda _: None, patience=FOR_EVER)
 
     def _explain_delay(self) -> str:
         if self._has_left:
@@ -167,10 +185,6 @@ class Farewell:
 
     def _holds_grants(self) -> bool:
         return any(row.grant_on(self._desk.me) is not None for row in self._desk.state.rows.values())
-
-    def _is_known_to_go(self) -> bool:
-        row = self._desk.state.nodes.get(self._desk.me)
-        return row is None or row.state is NodeState.LEAVING
 
     def _say(
         self, state: NodeState, settled: Callable[[Change | None], None], *, patience: Usec = QUORUM_USEC

@@ -66,7 +66,8 @@ class Holds:
             # Not annotated any more, or no cluster: nothing can depend on it elsewhere.
             self._barriers.raise_(unit, client)
             return
-        if request.job == "stop" and spec.is_exclusive and self._is_said_here(unit):
+        is_wish = request.job == "stop" and not request.is_masked
+        if is_wish and spec.is_exclusive and self._is_said_here(unit):
             self._asking[client] = (unit, Usec(self._desk.now + COMMIT_USEC))
             self._commit(unit, self._answered(client, unit))
         else:

@@ -12,6 +12,7 @@ from typing import Final
 
 from synod.base.ids import Epoch, UnitName
 from synod.base.messages import MessageId
+from synod.base.usec import USEC_PER_MSEC, Usec
 from synod.engine.barriers import Barriers
 from synod.engine.desk import EPOCH_NONE, Desk
 from synod.engine.effects import RemoveGrant, WriteGrant
@@ -24,6 +25,11 @@ from synod.model.unit import LocalUnit, hold_of
 
 PRIORITY_WARNING: Final = 4
 PRIORITY_NOTICE: Final = 5
+SETTLE_USEC: Final = Usec(50 * USEC_PER_MSEC)
+"""How long a gate has to be closed before its grant is given back.
+
+Longer than PID 1 takes to tell of a start whose conditions it looked at just before.
+"""
 _DOWN_JOBS: Final = ("stop", "restart", "try-restart")
 
 
@@ -59,6 +65,9 @@ class Keeper:
         self._proposals = proposals
         self._courses = {unit: _Course(epoch, was_tried=True) for unit, epoch in tried.items()}
         self._open: dict[UnitName, Epoch] = dict(tried)
+        self._closed_at: dict[UnitName, Usec] = {}
+        self._settling: dict[UnitName, Usec] = {}
+        """Units that are down, and when their grants may be given back."""
         self._holds: dict[UnitName, int] = {}
         self._wishes: dict[UnitName, int] = {}
         """Revision of the last wish carried out, of units without grants."""
@@ -67,17 +76,37 @@ class Keeper:
         self.only_here: dict[UnitName, int] = {}
         """Stops that could not be committed in time, with the revision they were said against."""
 
+    @property
+    def deadline(self) -> Usec | None:
+        """When the first gate has been closed for long enough."""
+        return min(self._settling.values(), default=None)
+
+    def tick(self) -> None:
+        """Look again at units whose gates have been closed for long enough."""
+        due = [unit for unit, until in self._settling.items() if until <= self._desk.now]
+        for unit in due:
+            del self._settling[unit]
+        self._desk.touch(due)
+
     def look(self, unit: UnitName) -> None:
         """Bring one unit of this node nearer to what is wanted."""
         spec = self._desk.spec(unit)
         if spec is None or unit not in self._desk.specs:
-            self._close(unit)
-            return
-        if spec.is_exclusive:
+            self._part(unit)
+        elif spec.is_exclusive:
             self._look_exclusive(unit)
         else:
             self._look_everywhere(unit)
         self._export(unit)
+
+    def _part(self, unit: UnitName) -> None:
+        """Let go of a unit that is masked, or not annotated here any more, once nothing of it runs."""
+        self._close(unit)
+        grant = self._desk.grant(unit)
+        if grant is not None and unit in self._desk.local and self._desk.seen(unit).is_gone:
+            course = self._course(unit, grant.epoch)
+            if not course.is_released and course.job is None:
+                self._release(unit, course, Ending.STOPPED, "not annotated here any more")
 
     # Units that need a grant
 
@@ -144,7 +173,7 @@ class Keeper:
             if course.job is None:
                 self._release(unit, course, Ending.STOPPED, "stopped")
         elif seen.is_down and seen.job not in _DOWN_JOBS:
-            pass  # what has a start job waits at the gate and says there what is wanted; leftovers heed no job
+            pass  # a start job waits at the gate, where it says what is wanted; leftovers heed no job
         elif course.job is None and seen.job not in _DOWN_JOBS and not self._desk.is_stopping:
             # In a shutdown PID 1 has stop jobs of its own, ordered behind the drain: ours would wait for it.
             course.job = self._desk.run("stop", unit)
@@ -172,6 +201,13 @@ class Keeper:
         return is_clean and not self._judge.may_start(unit, is_running=True)
 
     def _release(self, unit: UnitName, course: _Course, ending: Ending, reason: str) -> None:
+        is_going = self._desk.is_leaving or self._desk.is_stopping
+        if is_going and not self._desk.is_known_to_go:
+            return  # given back now, the grant would come again
+        settled_at = Usec(self._closed_at.get(unit, -SETTLE_USEC) + SETTLE_USEC)
+        if settled_at > self._desk.now:
+            self._settling[unit] = settled_at
+            return
         course.is_released = True
         self._barriers.paused.pop(unit, None)
         self._desk.report(
@@ -240,6 +276,7 @@ class Keeper:
 
     def _close(self, unit: UnitName) -> None:
         if self._open.pop(unit, None) is not None:
+            self._closed_at[unit] = self._desk.now
             self._desk.put(RemoveGrant(unit=unit))
 
     def is_open(self, unit: UnitName) -> bool:

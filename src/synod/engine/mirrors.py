@@ -132,6 +132,8 @@ class Mirrors:
         for provider, since in list(self._idle_since.items()):
             if since + LINGER_USEC <= self._desk.now:
                 self.look(provider)
+                if self._idle_since.get(provider) == since:
+                    self._idle_since[provider] = self._desk.now  # not now: a barrier or a job is under way
 
     def reread(self) -> None:
         """Look at every provider with an up file: this node's annotations changed."""

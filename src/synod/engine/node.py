@@ -134,6 +134,7 @@ class Node:
             self.ledger,
             self.proposals,
             self.barriers,
+            self._keeper,
             self._mirrors,
             self._clients,
             self._holds,
@@ -224,6 +225,7 @@ class Node:
         for part in (
             self.proposals,
             self.barriers,
+            self._keeper,
             self._mirrors,
             self._clients,
             self._holds,

@@ -23,10 +23,14 @@ class Want:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReleaseHold:
-    """synod-hold@ stops: may the unit go down? ``job`` is the type of the unit's own job at this moment."""
+    """synod-hold@ stops: may the unit go down? ``job`` is the type of the unit's own job at this moment.
+
+    The stop of a masked unit says that it must not run on this node, and nothing of the other nodes.
+    """
 
     unit: UnitName
     job: str
+    is_masked: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
