@@ -21,8 +21,8 @@ from synod.model.unit import hold_of
 from synod.sim.clock import Clock
 from synod.sim.machine import Machine
 
-NEWS_USEC: Final = 5 * USEC_PER_SEC
-"""How long the news of a provider's crash, or of its node's, may take to reach everyone."""
+NEWS_USEC: Final = 10 * USEC_PER_SEC
+"""How long the news of a lost provider may take to reach everyone: silence, an election, silence again."""
 BOUND_USEC: Final = 8 * USEC_PER_SEC
 """How long a BindsTo= unit may outlive its provider: a loss is noticed, agreed on, and the unit stops."""
 
@@ -90,15 +90,24 @@ class OrderChecker(Checker):
                 self._crashed[unit] = self._clock.now
             return
         for provider in _ordered_providers(spec):
-            crash = self._crashed.get(provider, -NEWS_USEC)
             is_up = any(is_active(other, provider) for other in self._machines.values())
-            if not is_up and crash + NEWS_USEC < self._clock.now:
+            if not is_up and not self._may_be_unknown(machine, provider):
                 raise ViolationError(
                     f"I3 start: {unit} starts on {machine.name} while {provider} is up nowhere"
                 )
 
+    def _may_be_unknown(self, machine: Machine, provider: UnitName) -> bool:
+        """Whether a node may not have heard of a provider's end: a crash, lately or while it was cut off."""
+        if provider not in self._crashed:
+            return False
+        node = machine.agent.node if machine.agent is not None else None
+        is_cut_off = node is None or not node.ledger.quorate or not node.desk.is_settled
+        return is_cut_off or self._crashed[provider] + NEWS_USEC > self._clock.now
+
     def moved(self, machine: Machine, unit: UnitName, old: str, new: str) -> None:
         """Look for the dependants of what stops by a job."""
+        if new == "active":
+            self._crashed.pop(unit, None)
         if old != "active" or new == "active" or unit not in machine.specs:
             return
         if new != "deactivating":
@@ -107,6 +116,8 @@ class OrderChecker(Checker):
         hold = machine.services.show(hold_of(unit))
         if hold.result == "timeout" or any(is_active(other, unit) for other in self._machines.values()):
             return
+        if machine.specs[unit].instances != 1 and self._crashed.get(unit, 0) + NEWS_USEC > self._clock.now:
+            return  # another instance was to carry the dependants
         for other in self._machines.values():
             for name, spec in other.specs.items():
                 is_running = other.is_on and other.services.show(name).is_populated

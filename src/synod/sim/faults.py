@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Schedules of misfortune and of users, drawn from a seed before the run, so that they can be read and cut short.
+"""Schedules of misfortune and of users, drawn from a seed before the run: they can be read and cut short.
 
 A run is: form a cluster, let things happen, repair everything, and see the cluster do what was asked of it.
 """
@@ -146,7 +146,8 @@ def play(storm: Storm) -> World:
         calm(world)
         converge(world)
     except (ViolationError, StuckError, AssertionError) as error:
-        error.add_note(f"at {world.clock.now / USEC_PER_SEC:.6f} s; reproduce: python -m synod.sim {world.seed}")
+        when = world.clock.now / USEC_PER_SEC
+        error.add_note(f"at {when:.6f} s; reproduce: python -m synod.sim {world.seed}")
         raise
     return world
 
@@ -204,7 +205,8 @@ def unrest(world: World) -> list[str]:
         return ["nobody leads"]
     node = leader.agent.node
     for machine in world.machines.values():
-        if not world.is_settled(machine.name) or not machine.is_agent_wanted:
+        is_here = machine.is_agent_wanted and not machine.is_going_down
+        if not world.is_settled(machine.name) or not is_here:
             return [f"{machine.name} is not settled"]
         assert machine.agent is not None
         if machine.agent.node.state.applied != node.state.applied or machine.services.has_jobs:
@@ -227,11 +229,25 @@ def _unrest_of(world: World, node: Node, unit: UnitName) -> str:
             return f"{unit} is not wanted and granted to {granted}"
     if row.is_wanted:
         verdict = node.judge.verdict(unit)
-        if verdict.prospect is Prospect.WAITING:
+        if verdict.prospect is Prospect.WAITING and not _hangs(world, node, unit):
             return f"{unit} is waiting: {verdict.text}"
         if row.spec.is_exclusive and verdict.prospect is Prospect.UP and not running:
             return f"{unit} is said to be up and is not"
     return ""
+
+
+def _hangs(world: World, node: Node, unit: UnitName, seen: tuple[UnitName, ...] = ()) -> bool:
+    """Whether a unit waits for one that runs everywhere and has failed everywhere.
+
+    Nobody but its own administrator starts such a unit again.
+    """
+    row = node.state.rows.get(unit)
+    if row is None or row.spec is None or unit in seen:
+        return False
+    if not row.spec.is_exclusive:
+        return not any(is_active(machine, unit) for machine in world.machines.values())
+    names = (*row.spec.requires, *row.spec.binds_to, *row.spec.colocate_with)
+    return any(_hangs(world, node, name, (*seen, unit)) for name in names)
 
 
 # Deeds

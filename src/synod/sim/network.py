@@ -40,6 +40,8 @@ class _Stream:
 
     queue: dict[NodeName, deque[tuple[int, bytes]]]
     is_pumping: dict[NodeName, None] = field(default_factory=dict)
+    told: dict[NodeName, None] = field(default_factory=dict)
+    """The ends that know of it."""
 
 
 class Network:
@@ -125,9 +127,10 @@ class Network:
             is_there = pair[0] in self._ends and pair[1] in self._ends
             if not is_wanted or not is_there or pair in self._cut or pair in self._streams:
                 return
-            self._streams[pair] = _Stream({name: deque() for name in pair})
+            stream = self._streams[pair] = _Stream({name: deque() for name in pair})
             for name, peer in (pair, (pair[1], pair[0])):
-                if pair in self._streams and name in self._ends:
+                if self._streams.get(pair) is stream and name in self._ends:
+                    stream.told[name] = None
                     self._ends[name].connected(peer)
 
         if pair not in self._streams:
@@ -138,7 +141,7 @@ class Network:
             return
         del self._streams[pair]
         for name, peer in (pair, (pair[1], pair[0])):
-            if name in self._ends:
+            if name in self._ends and name in stream.told:
                 self._ends[name].lost(peer)
         self._dial(pair)
 
