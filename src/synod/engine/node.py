@@ -194,6 +194,7 @@ class Node:
                 self._see(unit)
             case events.JobDone(job=job, result=result, unit=unit, text=text):
                 self._see(unit)
+                self.desk.job_done(job)
                 self._keeper.job_done(job, result, text, unit.unit)
                 self._mirrors.job_done(job)
                 self.barriers.job_done(job)
