@@ -10,15 +10,21 @@ from synod.sim.faults import make_storm, play
 SEED = 7
 
 
-def trace_of(hash_seed: str) -> str:
-    result = subprocess.run(
-        [sys.executable, "-m", "synod.sim", str(SEED)],
-        env={**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+def run(argument: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+    path = os.pathsep.join(filter(None, sys.path))
+    return subprocess.run(
+        [sys.executable, "-m", "synod.sim", argument],
+        env={**os.environ, "PYTHONPATH": path, **environment},
         capture_output=True,
         text=True,
         timeout=60,
-        check=True,
+        check=False,
     )
+
+
+def trace_of(hash_seed: str) -> str:
+    result = run(str(SEED), PYTHONHASHSEED=hash_seed)
+    assert result.returncode == 0, result.stdout[-1000:]
     return result.stdout.rpartition("trace=")[2].strip()
 
 
@@ -37,13 +43,6 @@ def test_another_seed_is_another_run() -> None:
 
 
 def test_a_wrong_call_is_a_usage_error() -> None:
-    result = subprocess.run(
-        [sys.executable, "-m", "synod.sim", "x"],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    result = run("x")
     assert result.returncode == 2
     assert result.stderr == "usage: python -m synod.sim SEED [DEEDS]\n"
