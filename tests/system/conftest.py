@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Real nodes of each release, a cluster on three of them, and how to look at what systemd did.
 
-Two more machines of the lab are no members: tests of joining and leaving use them. A test may leave the shared
-cluster in any state; the next one's fixture heals it.
+Two more machines of the lab are no members: tests of joining and leaving use them. A test may leave the
+shared cluster in any state; the next one's fixture heals it.
 """
 
 import contextlib
@@ -122,11 +122,14 @@ class Cluster:
             for name, text in units.items():
                 self.lab.write(node, f"/etc/systemd/system/{name}", text)
             self.ok(node, "systemctl", "daemon-reload")
-        for name in [name for name, text in units.items() if "[X-Synod]" in text and "@." not in name]:
-            self.wait(
-                lambda name=name: set(nodes) <= set(self.show(name).get("reports", {})),
-                f"{name} is reported",
-            )
+        annotated = [name for name, text in units.items() if "[X-Synod]" in text and "@." not in name]
+        self.wait(
+            lambda: all(self.is_reported(name, nodes) for name in annotated), f"reports of {annotated}"
+        )
+
+    def is_reported(self, unit: str, nodes: tuple[str, ...] = NODES) -> bool:
+        """Return whether the log knows that these nodes have a unit."""
+        return set(nodes) <= set(self.show(unit).get("reports", {}))
 
     @contextlib.contextmanager
     def units(self, units: Mapping[str, str], nodes: tuple[str, ...] = NODES) -> Iterator[None]:
@@ -233,9 +236,8 @@ class Cluster:
 
     def cursor(self, node: str) -> str:
         """Return a place in the journal for ``since``."""
-        return self.ok(node, "journalctl", "-n1", "-o", "cat", "--show-cursor", "--no-pager").rpartition(
-            "cursor: "
-        )[2]
+        shown = self.ok(node, "journalctl", "-n1", "-o", "cat", "--show-cursor", "--no-pager")
+        return shown.rpartition("cursor: ")[2]
 
     def since(self, node: str, cursor: str) -> str:
         """Return what the journal got after a place."""
