@@ -189,8 +189,15 @@ def test_a_broken_disk_says_so_and_keeps_nothing_new() -> None:
     disk.is_broken = True
     disk.write(write(1, 1), lambda number, why: answers.append((number, why)))
     run(clock)
-    assert answers == [(1, "Input/output error")]
+    disk.is_broken = False
+    disk.write(write(2, 2), lambda number, why: answers.append((number, why)))
+    run(clock)
+    assert answers == [(1, "Input/output error"), (2, "Input/output error")]
     assert disk.entries == []
+    disk.crash()
+    disk.write(write(1, 1), lambda number, why: answers.append((number, why)))
+    run(clock)
+    assert answers[-1] == (1, "")
 
 
 def test_a_wiped_disk_is_empty() -> None:
