@@ -427,19 +427,24 @@ def test_replay_reproduces_the_state_and_grants_end_by_proof_only(
 ) -> None:
     log, applied = Log(), list[Command]()
     for node in (A, B):
-        prelude = found() if node == A else join(B)
-        for command in (AddToken(token="t", secret_hash=SECRET), prelude,
-                        SetNode(node=node, state=NodeState.ONLINE, boot="1"),
-                        ReportSpecs(node=node, reports=(SpecReport(unit=DB, spec=DB_SPEC),
-                                                        SpecReport(unit=WEB, spec=WEB_SPEC)))):  # fmt: skip
-            log.add(command)
-            applied.append(command)
+        reports = (SpecReport(unit=DB, spec=DB_SPEC), SpecReport(unit=WEB, spec=WEB_SPEC))
+        prelude: list[Command] = [
+            AddToken(token="t", secret_hash=SECRET),
+            found() if node == A else join(B),
+            SetNode(node=node, state=NodeState.ONLINE, boot="1"),
+            ReportSpecs(node=node, reports=reports),
+        ]
+        for first in prelude:
+            log.add(first)
+            applied.append(first)
     for drawn in commands:
-        command = drawn
+        command: Command
         if isinstance(drawn, tuple):
             unit, node, instance = drawn
             order = GrantOrder(unit=unit, instance=instance, node=node)
             command = Plan(revision=log.state.revision, grants=(order,), revokes=())
+        else:
+            command = drawn
         before = {(unit, g.instance): g for unit, row in log.state.rows.items() for g in row.grants.values()}
         log.add(command)
         applied.append(command)

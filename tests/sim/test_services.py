@@ -7,7 +7,8 @@ from synod.base.ids import UnitName
 from synod.base.usec import USEC_PER_MSEC, USEC_PER_SEC
 from synod.sim.clock import Clock
 from synod.sim.definitions import Behaviour, UnitFile, UnitFiles
-from synod.sim.services import ServiceManager, Waiter
+from synod.sim.services import ServiceManager
+from synod.sim.surroundings import Waiter
 
 MSEC, SEC = USEC_PER_MSEC, USEC_PER_SEC
 DB, WEB, APP = UnitName("db.service"), UnitName("web.service"), UnitName("app.service")

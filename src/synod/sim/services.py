@@ -8,51 +8,17 @@ notifying service's.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Final
 
 from synod.base.ids import UnitName
 from synod.model.unit import LocalUnit
 from synod.sim.clock import Clock
 from synod.sim.definitions import DRAIN, Behaviour, UnitFile, UnitFiles
 from synod.sim.jobs import Job, Listener, blockers, is_conflicting, merge, pull_in
+from synod.sim.surroundings import Surroundings, Waiter
 
 _DOWN: Final = ("inactive", "failed")
 _UP: Final = ("active", "activating")
-
-
-@dataclass(slots=True, eq=False)
-class Waiter:
-    """A process of a template unit that asks the agent and exits with the answer."""
-
-    unit: UnitName
-    verb: str
-    """place, want, release or leave."""
-    subject: UnitName
-    deadline: int
-    is_alive: bool = True
-    shown: str = ""
-
-
-class Surroundings(Protocol):
-    """What PID 1 touches outside of itself."""
-
-    def exists(self, path: str) -> bool:
-        """Whether a file below /run/synod exists."""
-
-    def changed(self, unit: UnitName) -> None:
-        """Take note of a signal: a unit's state, job or cgroup changed."""
-
-    def ask(self, waiter: Waiter) -> None:
-        """Let a waiter's process run."""
-
-    def hang_up(self, waiter: Waiter) -> None:
-        """Note that a waiter was killed."""
-
-    def moved(self, unit: UnitName, old: str, new: str) -> None:
-        """Take note of a change of ActiveState, at the moment at which it happens."""
-
-    def populated(self, unit: UnitName, *, is_populated: bool) -> None:
-        """Take note that the first process of a unit was started, or the last one ended."""
 
 
 @dataclass(slots=True)
