@@ -7,6 +7,7 @@ shared cluster in any state; the next one's fixture heals it.
 
 import contextlib
 import json
+import os
 import socket
 import subprocess
 import time
@@ -17,13 +18,15 @@ from typing import Any, Final
 
 import pytest
 
-from synod.lab.cluster import Lab
+from synod.lab import remains
+from synod.lab.cluster import DIRECTORY, Lab
 
 ROOT = Path(__file__).parent.parent.parent
 NODES = ("node1", "node2", "node3")
 SPARES = ("node4", "node5")
 """Machines with the package that are no members of the shared cluster."""
 RELEASES = ("bookworm", "trixie")
+LABS: Final = "sys"
 
 ONE_RELEASE: Final = pytest.mark.parametrize("booted", ["trixie"], indirect=True)
 """For what no release of systemd has a part in, to save time."""
@@ -222,10 +225,9 @@ class Cluster:
 
     def moments(self, node: str, unit: str, message: str) -> list[float]:
         """Return when systemd said something of a unit, in seconds of the one clock of all nodes."""
-        lines = self.ok(
-            node, "journalctl", "-o", "json", "--output-fields=__REALTIME_TIMESTAMP,UNIT", f"MESSAGE_ID={message}",
-            f"UNIT={unit}", "--no-pager",
-        )  # fmt: skip
+        match = (f"MESSAGE_ID={message}", f"UNIT={unit}")
+        fields = "--output-fields=__REALTIME_TIMESTAMP,UNIT"
+        lines = self.ok(node, "journalctl", "-o", "json", fields, "--no-pager", *match)
         return [int(json.loads(line)["__REALTIME_TIMESTAMP"]) / 1e6 for line in lines.splitlines() if line]
 
     def last(self, node: str, unit: str, message: str) -> float:
@@ -240,8 +242,9 @@ class Cluster:
         return shown.rpartition("cursor: ")[2]
 
     def since(self, node: str, cursor: str) -> str:
-        """Return what the journal got after a place."""
-        return self.ok(node, "journalctl", "-o", "cat", "--no-pager", f"--after-cursor={cursor}")
+        """Return what the agent wrote to the journal after a place."""
+        argv = ("journalctl", "-u", "synod.service", "-o", "cat", "--no-pager", f"--after-cursor={cursor}")
+        return self.ok(node, *argv)
 
     def wait(self, condition: Callable[[], object], what: str, timeout: float = 20) -> None:
         """Wait until a condition holds; fail with what was waited for."""
@@ -297,14 +300,19 @@ def join_all(cluster: Cluster) -> None:
 @pytest.fixture(scope="session", params=RELEASES)
 def booted(request: pytest.FixtureRequest) -> Iterator[Cluster]:
     """Nodes of a release, three of them with a cluster, shared by the tests of a session."""
-    lab = Lab(f"sys{request.param[0]}")
-    lab.up(nodes=len(NODES) + len(SPARES), release=request.param, deb=deb())
-    try:
+    release = request.param
+    for name in remains.orphans():
+        if name.startswith(LABS):
+            remains.remove(name, DIRECTORY)
+    # A name of its own: sessions on one machine do not disturb each other.
+    with Lab(f"{LABS}{release[0]}{os.getpid()}") as lab:
+        lab.up(nodes=len(NODES) + len(SPARES), release=release, deb=deb())
         cluster = Cluster(lab)
         join_all(cluster)
         yield cluster
-    finally:
-        lab.down()
+        for node in filter(lab.is_on, (*NODES, *SPARES)):
+            said = cluster.ok(node, "journalctl", "-u", "synod.service", "-o", "cat", "--no-pager")
+            assert "Traceback" not in said, node
 
 
 DB = """[Unit]

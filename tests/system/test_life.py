@@ -12,6 +12,7 @@ from .conftest import NODES, ONE_RELEASE, STARTED, STOPPED, STOPPING, Cluster, d
 pytestmark = pytest.mark.system
 
 SERVICE = "[Service]\nExecStart=/bin/sleep infinity\n"
+ONESHOT = "[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/bin/true\n"
 INSTALL = "[Install]\nWantedBy=multi-user.target\n"
 BOOT_SEC_MAX = 30
 
@@ -390,7 +391,7 @@ def test_targets_mounts_and_timers(cluster: Cluster) -> None:
         "app.target": "[X-Synod]\nRequires=web.service\nNodes=node3\n",
         "mnt-data.mount": "[X-Synod]\nNodes=node2\n[Mount]\nWhat=tmpfs\nType=tmpfs\nWhere=/mnt/data\n",
         "user.service": f"[X-Synod]\nRequires=mnt-data.mount\nAfter=mnt-data.mount\nNodes=node1\n{SERVICE}",
-        "tick.service": "[X-Synod]\nNodes=node1\n[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/bin/true\n",
+        "tick.service": f"[X-Synod]\nNodes=node1\n{ONESHOT}",
         "tick.timer": "[Timer]\nOnCalendar=*-*-* *:*:0/1\nAccuracySec=100ms\n",
     }
     with cluster.units(units):
