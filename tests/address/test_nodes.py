@@ -19,8 +19,8 @@ MACS = {"node1": "02:00:0a:4d:00:01", "node2": "02:00:0a:4d:00:02"}
 # Much above what is promised: it must hold on any machine, and the figures are printed.
 GAP_SEC_MAX = START_SEC_MAX = 3.0
 
-# Asks every 10 ms and says "answered" once; when told to end it prints the longest time without an answer, in
-# milliseconds.
+# Asks every 10 ms and says "answered" once; when told to end it prints the longest time without an answer,
+# in milliseconds.
 PINGER = """import select, socket, struct, sys, time
 host = sys.argv[1]
 if ":" in host:
