@@ -86,7 +86,7 @@ class Duty:
         specs = [rows[unit].spec for unit in units if unit in rows]
         shunned = dict.fromkeys(name for spec in specs if spec is not None for name in spec.separate_from)
         for name, row in rows.items():
-            if row.is_wanted and row.spec is not None and not row.grants:
+            if row.is_wanted and row.spec is not None and len(row.grants) < (row.spec.instances or 0):
                 partners = (*row.spec.colocate_with, *row.spec.separate_from)
                 if name in shunned or any(partner in units for partner in partners):
                     found[name] = None

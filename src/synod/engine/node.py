@@ -375,6 +375,7 @@ class Node:
         if entry.duplicate:
             self.proposals.settle(entry.req, Change())
             return
+        self.desk.has_log = True
         change = self.state.apply(decode_command(entry.payload), entry.index)
         self.desk.touch(change.units)
         if change.nodes:
