@@ -246,7 +246,7 @@ def test_any_bytes_are_rejected(data: bytes) -> None:
 
 @settings(max_examples=300)
 @given(st.binary(max_size=60), st.integers(0, (1 << 64) - 1), st.binary(max_size=40), st.integers(0, 255))
-def test_any_bytes_behind_a_header_are_no_packet(rest: bytes, sequence: int, name: bytes, length: int) -> None:
+def test_any_bytes_behind_a_header_are_noise(rest: bytes, sequence: int, name: bytes, length: int) -> None:
     header = b"\x01" + bytes(3) + b"\x01" + sequence.to_bytes(8, "big") + session(1)
     assert isinstance(opener().open(header + bytes([length]) + name + rest), Rejection)
     assert isinstance(opener().open(header + b"\x01a" + rest), Rejection)
