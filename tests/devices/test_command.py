@@ -52,6 +52,14 @@ async def test_a_failure_is_no_proof_and_says_why(agents, device):
     assert agents.asked() == ["off node1"]
 
 
+async def test_the_reason_is_found_among_what_the_agents_library_says(agents, device):
+    log = ("ERROR:root:Failed: Login denied", "2026-11-20 06:52:17,337 ERROR: Failed: Login denied", "")
+    advice = "2026-11-20 06:52:17,338 ERROR: Please use '-h' for usage"
+    agents.make("cat >&2 <<'END'\n" + "\n".join((*log, advice, "")) + "\nEND\nexit 1")
+    result = await command(agents, device).fence(NODE1)
+    assert result.reason == f"{WHO}: 'off' of 'node1' exited with 1: Failed: Login denied"
+
+
 @pytest.mark.parametrize("status", [2, 3, 126, 255])
 async def test_no_other_status_is_a_success(agents, device, status):
     agents.make(f"exit {status}")

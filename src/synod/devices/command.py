@@ -10,6 +10,7 @@ status 0 is success, and for the action "status" 0 means on and 2 means off.
 """
 
 import asyncio
+import re
 import shutil
 import time
 from dataclasses import dataclass
@@ -24,6 +25,10 @@ PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 REASON_LENGTH_MAX: Final = 200
 
 _STATUS_OFF: Final = 2
+
+# The agents' common library (fencing.py) logs to standard error, and ends with this advice.
+_PREFIX: Final = re.compile(r"\d{4}-\d\d-\d\d [\d:,]+ [A-Z]+: |(?:ERROR|WARNING):root:")
+_NO_REASON: Final = "Please use '-h' for usage"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,6 +172,7 @@ class FenceCommand:
 
 def _last_line(text: str) -> str:
     """Return the last line that says something, in a form that a journal takes."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    shown = "".join(character if character.isprintable() else "?" for character in (lines or [""])[-1])
+    lines = [_PREFIX.sub("", line.strip()) for line in text.splitlines()]
+    told = [line for line in lines if line and not line.endswith(_NO_REASON)]
+    shown = "".join(character if character.isprintable() else "?" for character in (told or [""])[-1])
     return shown if len(shown) <= REASON_LENGTH_MAX else shown[: REASON_LENGTH_MAX - 1] + "…"
