@@ -107,7 +107,7 @@ def one_member_is_never_asked(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Detector, "_advance", careless)
 
 
-@caught_by("suspicions are few")
+@caught_by("suspicions are few", "nobody is slandered")
 def nobody_else_is_asked(patch: pytest.MonkeyPatch) -> None:
     def careless(self: Detector, probe: object) -> None:
         probe.ask_others = None  # type: ignore[attr-defined]

@@ -38,15 +38,15 @@ class Exchange:
         """When this node begins the next one."""
         return self._due
 
-    def hasten(self, partner: NodeName | None = None) -> None:
-        """Compare soon, preferably with that member."""
+    def hasten(self, partner: NodeName) -> None:
+        """Compare soon, with that member."""
         state = self._state
         soon = Usec(state.now + 1 + state.entropy.below(state.timing.exchange_soon))
         self._due = soon if self._due is None else min(self._due, soon)
-        self._partner = partner or self._partner
+        self._partner = partner
 
     def tick(self) -> None:
-        """Begin one when it is due; with whom rests on chance, or on who was added last."""
+        """Begin one when it is due: with whom it was hastened, else with anybody."""
         state = self._state
         if self._due is None or state.now < self._due:
             return
@@ -88,7 +88,7 @@ class Exchange:
             if _life(theirs) > _life(mine) or _profile(theirs) > _profile(mine):
                 wanted.append(mine)
         if wanted:
-            self.hasten()
+            self.hasten(peer)  # it may know more than it has said
             if not versions.is_answer:
                 self._send_rows(peer, wanted, is_answer=True)
         self._send_rumours(peer, rumours)
