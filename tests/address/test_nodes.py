@@ -58,6 +58,7 @@ for _ in range(10):
     print((time.monotonic() - start) * 1000)
     subprocess.run(("systemctl", "stop", sys.argv[1]), check=True)
 """
+NOTHING = "[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/bin/true\n"
 
 
 def unit(instance: str) -> str:
@@ -146,10 +147,13 @@ def test_an_address_on_the_network_is_refused_and_the_status_says_so(lab, instan
 
 @pytest.mark.parametrize("instance", [V4, V6])
 def test_how_long_a_start_takes(lab, instance):
-    done = lab.exec("node1", ("python3", "-c", TIMER, unit(instance)))
-    times = sorted(float(line) for line in done.stdout.splitlines())
-    print(f"systemctl start {unit(instance)}: {times[0]:.0f}, {times[5]:.0f}, {times[-1]:.0f} ms (of 10)")
-    assert times[0] < START_SEC_MAX * 1000
+    lab.write("node1", "/run/systemd/system/nothing.service", NOTHING)
+    lab.exec("node1", ("systemctl", "daemon-reload"))
+    for name in ("nothing.service", unit(instance)):
+        done = lab.exec("node1", ("python3", "-c", TIMER, name))
+        times = sorted(float(line) for line in done.stdout.splitlines())
+        print(f"systemctl start {name}: {times[0]:.0f}, {times[5]:.0f}, {times[-1]:.0f} ms (of 10)")
+        assert times[0] < START_SEC_MAX * 1000
 
 
 def test_no_process_stays(lab):

@@ -47,31 +47,23 @@ async def run(argv: Sequence[str], *, stdin: str, environment: Mapping[str, str]
 
     Cancelling kills the program. Raises OSError when it cannot be started.
     """
-    process = _start(argv, stdin, environment)
-    assert process.stdout is not None
-    assert process.stderr is not None
-    outputs = (_Tail(process.stdout.fileno()), _Tail(process.stderr.fileno()))
-    watch = os.pidfd_open(process.pid)
-    try:
+    with contextlib.ExitStack() as stack:
+        process = _start(argv, stdin, environment)
+        stack.callback(_end, process)
+        watch = os.pidfd_open(process.pid)
+        stack.callback(os.close, watch)
+        assert process.stdout is not None
+        assert process.stderr is not None
+        outputs = (_Tail(process.stdout.fileno()), _Tail(process.stderr.fileno()))
         for output in outputs:
             output.follow()
+            stack.callback(output.close)
         if not await _readable(watch, seconds):
-            os.killpg(process.pid, signal.SIGKILL)
+            _kill(process)
             return Killed(is_gone=await _readable(watch, _REAP_SEC))
         # It is a zombie still, so its group cannot be anyone else's.
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        status = process.wait()
-        return Ended(status=status, stdout=outputs[0].drain(), stderr=outputs[1].drain())
-    finally:
-        if process.returncode is None:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.poll()
-        for output in outputs:
-            output.close()
-        process.stdout.close()
-        process.stderr.close()
-        os.close(watch)
+        _kill(process)
+        return Ended(status=process.wait(), stdout=outputs[0].drain(), stderr=outputs[1].drain())
 
 
 class _Tail:
@@ -111,6 +103,23 @@ def _start(argv: Sequence[str], stdin: str, environment: Mapping[str, str]) -> s
     with _file_of(stdin) as source:
         return subprocess.Popen(argv, stdin=source, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                 cwd="/", env=dict(environment), start_new_session=True)
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    """Kill a program that has not been waited for, and all that it has left in its group."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """See to it that a program ends, whatever has happened."""
+    if process.returncode is None:
+        _kill(process)
+        # What does not die of it at once is waited for by the next one that is started.
+        process.poll()
+    for stream in (process.stdout, process.stderr):
+        if stream is not None:
+            stream.close()
 
 
 async def _readable(descriptor: int, seconds: float) -> bool:
