@@ -34,7 +34,10 @@ class Storm(World):
         host = self.dice.choice(list(self.hosts.values()))
         if not host.is_up:
             # Now and then with less than before: the clock that makes incarnations was set back.
-            self.boot(host, incarnation=self.dice.choice([None, None, 1]))
+            incarnation = self.dice.choice([None, None, 1])
+            if incarnation is not None:
+                self.judge.set_back[host.name] = None
+            self.boot(host, incarnation=incarnation)
             host.trouble = 1 << 62
         elif host.is_stopped:
             self.resume(host, is_timer_first=self.dice.random() < 0.5)

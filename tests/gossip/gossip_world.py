@@ -90,6 +90,8 @@ class Judge:
         self._incarnations: dict[NodeName, int] = {}
         self._said: dict[NodeName, list[Attributes]] = {}
         self._learnt: dict[tuple[NodeName, int, NodeName], int] = {}
+        self.set_back: dict[NodeName, None] = {}
+        """Nodes that once began with too low an incarnation: what they said before may return."""
 
     def see(self, now: int, host: Host, effects: Iterable[Effect]) -> None:
         incarnation = host.gossip.incarnation
@@ -113,6 +115,8 @@ class Judge:
     def _learn(self, host: Host, change: AttributesChanged) -> None:
         key, said = (host.name, host.life, change.peer), self._said[change.peer]
         since = self._learnt.get(key, 0)
+        if change.peer in self.set_back:
+            return
         if change.attributes not in said[since:]:
             raise ViolationError(f"facts only grow newer: {host.name} learns old ones of {change.peer}")
         self._learnt[key] = said.index(change.attributes, since)
