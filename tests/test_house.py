@@ -29,7 +29,9 @@ def run(*argv: str | Path, **environment: str) -> None:
 
 
 def test_ruff() -> None:
-    run(BIN / "ruff", "check", "--no-cache", "--output-format=concise", "src", "tests", "tools", "generators")
+    run(
+        BIN / "ruff", "check", "--no-cache", "--output-format=concise", "src", "tests", "tools", "generators"
+    )
 
 
 def test_mypy() -> None:
@@ -41,16 +43,30 @@ def test_import_contracts() -> None:
 
 
 def test_spelling() -> None:
-    run(BIN / "codespell", "src", "man", "units", "generators", "README.md", "HACKING.md", "ARCHITECTURE.md", "NEWS.md")
+    run(
+        BIN / "codespell",
+        "src",
+        "man",
+        "units",
+        "generators",
+        "README.md",
+        "HACKING.md",
+        "ARCHITECTURE.md",
+        "NEWS.md",
+    )
 
 
-@pytest.mark.parametrize("program", [ROOT / ".ci/run", ROOT / "tools/host-setup", ROOT / "packaging/build-deb"])
+@pytest.mark.parametrize(
+    "program", [ROOT / ".ci/run", ROOT / "tools/host-setup", ROOT / "packaging/build-deb"]
+)
 def test_shell_syntax(program: Path) -> None:
     run(shutil.which("bash") or "bash", "-n", program)
 
 
 def test_every_file_names_its_licence() -> None:
-    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    listed = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
     exempt = re.compile(
         r"(^|/)(LICENSE|py\.typed|\.gitignore|\.editorconfig|README\.md|format|changelog|copyright|empty)$"
         r"|^tests/(golden|generator|config|verify|plans|sim|cli)/"
@@ -78,7 +94,9 @@ def functions(tree: ast.AST) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]
             yield node
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "tests").rglob("*.py")), ids=lambda path: str(path.relative_to(ROOT)))
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "tests").rglob("*.py")), ids=lambda path: str(path.relative_to(ROOT))
+)
 def test_tests_use_no_mocks_and_no_sleeps(path: Path) -> None:
     text = path.read_text()
     if path == Path(__file__):
