@@ -22,9 +22,14 @@ FUNCTION_LINES_MAX = 60
 
 def run(*argv: str | Path, **environment: str) -> None:
     result = subprocess.run(
-        [os.fspath(part) for part in argv], cwd=ROOT, env=os.environ | environment, capture_output=True, text=True,
-        check=False, timeout=600,
-    )  # fmt: skip
+        [os.fspath(part) for part in argv],
+        cwd=ROOT,
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=600,
+    )
     assert result.returncode == 0, f"{result.stdout}\n{result.stderr}"
 
 
