@@ -334,7 +334,8 @@ def _stop_everywhere(world: World, machine: Machine, deed: Deed) -> None:
 
 
 def _stop_agent(world: World, machine: Machine, deed: Deed) -> None:
-    machine.stop_agent()
+    if not machine.is_going_down:  # else its drain would wait for minutes
+        machine.stop_agent()
 
 
 def _weather(world: World, machine: Machine, deed: Deed) -> None:
