@@ -35,6 +35,7 @@ class _Own:
     barrier: int
     unit: UnitName
     client: int
+    begun: Usec
     done: dict[NodeName, None] = field(default_factory=dict)
     repeat_at: Usec = NOW
     is_answered: bool = False
@@ -84,7 +85,7 @@ class Barriers:
             known.client, known.is_answered = client, False
         else:
             self._count += 1
-            self._own[unit] = _Own(self._count, unit, client)
+            self._own[unit] = _Own(self._count, unit, client, self._desk.now)
         grant = self._desk.grant(unit)
         epoch = grant.epoch if grant is not None else EPOCH_NONE
         if self._readiness.exported(unit):
@@ -105,16 +106,23 @@ class Barriers:
         return self._progress(own)
 
     def _missing(self, own: _Own) -> list[NodeName]:
-        return [node for node in self._audience(own.unit) if node not in own.done]
+        return [node for node in self._audience(own) if node not in own.done]
 
-    def _audience(self, unit: UnitName) -> list[NodeName]:
-        """List the nodes that may run something which depends on the unit."""
+    def _audience(self, own: _Own) -> list[NodeName]:
+        """List the nodes that may run something which depends on the unit.
+
+        The log may be ahead of what this node has heard of it: who has such a unit and can be reached is
+        asked as well, and waited for as long as an answer takes.
+        """
         state, nodes = self._desk.state, dict[NodeName, None]()
-        for name in self._dependants(unit):
+        for name in self._dependants(own.unit):
             row = state.rows.get(name)
             if row is None:
                 continue
             nodes |= dict.fromkeys(grant.node for grant in row.grants.values())
+            nodes |= dict.fromkeys(self._readiness.claimants(name))
+            if self._desk.now < own.begun + REPEAT_USEC:
+                nodes |= dict.fromkeys(node for node in row.reports if node in self._desk.connected)
             if row.spec is not None and not row.spec.is_exclusive:
                 nodes |= dict.fromkeys(
                     node for node in row.reports if state.nodes[node].state is not NodeState.LEFT

@@ -59,6 +59,10 @@ class Readiness:
         """Whether at least one instance is up."""
         return bool(self.holders(unit))
 
+    def claimants(self, unit: UnitName) -> list[NodeName]:
+        """List the peers that say or said last that the unit is up there, whatever the log knows."""
+        return [name for name, voice in self._voices.items() if unit in voice.exports]
+
     def is_confirmed(self, unit: UnitName) -> bool:
         """Whether an instance is up by a word that is not old: without it nothing is started.
 
