@@ -42,11 +42,15 @@ def start_and_stop() -> None:
     systemctl(world, "a", "stop", "db")
 
 
-def stop_while_the_agent_starts() -> None:
-    world = web_on_b_and_db_on_a(seed=1)
-    systemctl(world, "c", "start", "web")
-    world["a"].kill_agent()
-    systemctl(world, "a", "stop", "db")
+def stops_while_the_agent_starts() -> None:
+    """The hold has to ask in the few milliseconds before the agent knows the cluster and its units."""
+    for seed in range(15):
+        for delay in (5, 20, 100):
+            world = web_on_b_and_db_on_a(seed=seed)
+            systemctl(world, "c", "start", "web")
+            world["a"].kill_agent()
+            world.run(delay * MSEC)
+            systemctl(world, "a", "stop", "db")
 
 
 def stop_with_processes_left() -> None:
@@ -220,7 +224,7 @@ def starts_nothing(patch: Patch) -> None:
         (opens_gates_before_providers_are_up, start_after_a_crash, "I3 start"),
         (takes_providers_for_up, start_and_stop, "I3 start"),
         (exports_before_the_unit_is_up, start_and_stop, "I3 start"),
-        (judges_before_it_knows, stop_while_the_agent_starts, "I3 stop"),
+        (judges_before_it_knows, stops_while_the_agent_starts, "I3 stop"),
         (releases_before_the_cgroup_is_empty, stop_with_processes_left, "I1 copies"),
         (keeps_grants_over_a_reboot, reboots_of_a_node_that_lost_its_unit, "I1 copies"),
         (forgets_that_a_grant_exists, stop_with_processes_left, "I1 copies"),

@@ -19,6 +19,7 @@ from synod.model.spec import UnitSpec
 from synod.model.state import ClusterState
 from synod.model.unit import hold_of
 from synod.sim.clock import Clock
+from synod.sim.definitions import UnitFile
 from synod.sim.machine import Machine
 
 NEWS_USEC: Final = 10 * USEC_PER_SEC
@@ -79,6 +80,8 @@ class OrderChecker(Checker):
         self._machines = machines
         self._clock = clock
         self._crashed: dict[UnitName, int] = {}
+        self._held: dict[tuple[NodeName, UnitName], None] = {}
+        """Units that had an active hold since they came up: only those were ever exported."""
 
     def populated(self, machine: Machine, unit: UnitName, *, is_populated: bool) -> None:
         """Look for the providers of what starts, and note what crashes."""
@@ -96,6 +99,17 @@ class OrderChecker(Checker):
                     f"I3 start: {unit} starts on {machine.name} while {provider} is up nowhere"
                 )
 
+    def _note(self, machine: Machine, unit: UnitName, new: str) -> bool:
+        """Keep what may excuse; return whether the unit had a hold."""
+        if new == "active":
+            self._crashed.pop(unit, None)
+            if unit.startswith("synod-hold@"):
+                self._held[machine.name, UnitFile(unit=unit).subject] = None
+        was_held = (machine.name, unit) in self._held
+        if new in ("inactive", "failed"):
+            self._held.pop((machine.name, unit), None)
+        return was_held
+
     def _may_be_unknown(self, machine: Machine, provider: UnitName) -> bool:
         """Whether a node may not have heard of a provider's end: a crash, lately or while it was cut off."""
         if provider not in self._crashed:
@@ -106,8 +120,7 @@ class OrderChecker(Checker):
 
     def moved(self, machine: Machine, unit: UnitName, old: str, new: str) -> None:
         """Look for the dependants of what stops by a job."""
-        if new == "active":
-            self._crashed.pop(unit, None)
+        was_held = self._note(machine, unit, new)
         if old != "active" or new == "active" or unit not in machine.specs:
             return
         if new != "deactivating":
@@ -115,7 +128,7 @@ class OrderChecker(Checker):
             return
         hold = machine.services.show(hold_of(unit))
         # A restart typed while a stop waits makes PID 1 cancel the hold's stop job and pass it by.
-        is_forced = hold.result == "timeout" or hold.active == "deactivating"
+        is_forced = hold.result == "timeout" or hold.active == "deactivating" or not was_held
         if is_forced or any(is_active(other, unit) for other in self._machines.values()):
             return
         if machine.specs[unit].instances != 1 and self._crashed.get(unit, 0) + NEWS_USEC > self._clock.now:
@@ -172,6 +185,8 @@ class BoundChecker(Checker):
         limit = self._clock.now - BOUND_USEC
         if not is_active(machine, unit) or self._changed.get((machine.name, unit), 0) > limit:
             return False
+        if machine.services.job_of(unit) == "stop":
+            return False  # its own barrier holds it up
         return all(
             not is_active(other, provider) and self._changed.get((other.name, provider), 0) <= limit
             for other in self._machines.values()
