@@ -76,7 +76,9 @@ class RunningMember:
                 gate_files.remove_grant(unit)
         join = JoinService(identity.authority_pem, Doorkeeper(files, self).authorize)
         others = tuple(member for member in membership.members if member.name != membership.node)
-        self._streams = Streams(identity, others, join, self.feed)
+        self._streams = Streams(
+            identity, others, join, self.feed, lambda: not node.desk.is_registered
+        )
         performer = Performer(
             node=membership.node,
             boot=boot,

@@ -32,9 +32,10 @@ class Streams:
 
     def __init__(
         self, identity: TlsIdentity, members: tuple[Member, ...], join: JoinService | None,
-        feed: Callable[[Event], None],
+        feed: Callable[[Event], None], is_replaying: Callable[[], bool],
     ) -> None:  # fmt: skip
         self._feed = feed
+        self._is_replaying = is_replaying
         self._members = {member.name: member for member in members}
         self._refusals = 0
         self._pool = StreamPool(
@@ -60,7 +61,9 @@ class Streams:
         self._pool.send(peer, MESSAGE_KIND, encode_message(message))
 
     def connect(self, effect: Connect) -> None:
-        """Keep a stream to a member."""
+        """Keep a stream to a member; what was known at the last start beats a replay of the past."""
+        if effect.peer in self._members and self._is_replaying():
+            return
         self._members[effect.peer] = Member(
             name=effect.peer, address=effect.address, port=effect.port, fingerprint=effect.fingerprint
         )

@@ -375,36 +375,44 @@ class Node:
         if entry.duplicate:
             self.proposals.settle(entry.req, Change())
             return
-        self.desk.has_log = True
+        self.desk.has_log, was_replay = True, not self.desk.is_registered
         change = self.state.apply(decode_command(entry.payload), entry.index)
         self.desk.touch(change.units)
         if change.nodes:
             self._nodes_changed(change.nodes)
         self._duty.note(change)
         self.proposals.settle(entry.req, change)
+        if self.desk.is_registered and was_replay:
+            self._links.clear()
+        if change.nodes:
+            self._relink()
 
     def _nodes_changed(self, names: tuple[NodeName, ...]) -> None:
         for name in names:
             self.desk.touch(self.readiness.exports_of(name))
         if self.desk.me in names:
             self.desk.touch(self.desk.specs)
-        self._relink()
         if self.desk.is_member != self._has_lease:
             self._has_lease = self.desk.is_member
             self.desk.put(WriteLease() if self._has_lease else RemoveLease())
 
     def _relink(self) -> None:
-        """Keep a stream to every member; one that has left is heard out, so that it learns that it has."""
+        """Keep a stream to every member; one that has left is heard out, so that it learns that it has.
+
+        A replay (law 3) only adds: a member may be gone for a while, or have an old certificate, and to act
+        on that could cut this node off from the leader, so that the replay would never end.
+        """
         members = {
             name: (node.address, node.port, node.fingerprint)
             for name, node in self.state.nodes.items()
             if name != self.desk.me and (node.state is not NodeState.LEFT or name in self.desk.connected)
         }
-        for name in [name for name in self._links if name not in members]:
+        is_replay = not self.desk.is_registered
+        for name in [] if is_replay else [name for name in self._links if name not in members]:
             del self._links[name]
             self.desk.put(Disconnect(peer=name))
         for name, link in members.items():
-            if self._links.get(name) != link:
+            if self._links.get(name) != link and not (is_replay and name in self._links):
                 self._links[name] = link
                 address, port, fingerprint = link
                 self.desk.put(Connect(peer=name, address=address, port=port, fingerprint=fingerprint))
