@@ -221,6 +221,16 @@ class Cluster:
         self.wait(agreed, "one leader")
         return found.pop()
 
+    def elect(self, node: str) -> None:
+        """Make a node the leader: whoever leads is killed until chance has it."""
+        for _ in range(20):
+            leader = self.leader()
+            if leader == node:
+                return
+            self.kill_agent(leader)
+            self.settle()
+        raise AssertionError(f"{node} does not come to lead")
+
     # What systemd and the journal say
 
     def moments(self, node: str, unit: str, message: str) -> list[float]:

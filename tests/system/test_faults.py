@@ -161,21 +161,10 @@ def test_the_manager_reloads_while_a_start_waits(cluster: Cluster, verb: str) ->
 # Links and power
 
 
-def elect(cluster: Cluster, node: str) -> None:
-    """Make a node the leader: whoever leads is killed until chance has it."""
-    for _ in range(20):
-        leader = cluster.leader()
-        if leader == node:
-            return
-        cluster.kill_agent(leader)
-        cluster.settle()
-    raise AssertionError(f"{node} does not come to lead")
-
-
 @ONE_RELEASE
 @pytest.mark.parametrize("leader", NODES)
 def test_a_cut_link_is_gone_around(running: Cluster, leader: str) -> None:
-    elect(running, leader)
+    running.elect(leader)
     before = lives(running)
     running.lab.cut("node1", "node2")
     running.wait(lambda: running.states("node1")["node2"] != "online", "node1 has lost node2", timeout=10)

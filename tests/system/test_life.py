@@ -274,6 +274,12 @@ def test_a_voter_leaves_and_another_votes_in_its_place(guest: Cluster) -> None:
     guest.ok("node4", "synodctl", "leave", timeout=30)
     guest.members = NODES
     guest.wait(lambda: sorted(guest.status("node1")["voters"]) == list(NODES), "node3 votes again")
+    guest.wait(lambda: remove(guest, "node4"), "node4 is forgotten")
+    # Whoever joins now replays that node3 left, and has its new certificate, while node3 leads.
+    guest.elect("node3")
+    guest.ok("node4", "synodctl", "join", "node1", "--token", guest.ok("node1", "synodctl", "token"))
+    guest.members = (*NODES, "node4")
+    guest.settle()
 
 
 # The package
