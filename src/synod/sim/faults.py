@@ -250,16 +250,16 @@ def _unrest_of(world: World, node: Node, unit: UnitName) -> str:
 
 
 def _hangs(world: World, node: Node, unit: UnitName, seen: tuple[UnitName, ...] = ()) -> bool:
-    """Whether a unit waits for one that runs everywhere and has failed everywhere.
+    """Whether a unit waits for one with Instances=all that has failed or was stopped on every node.
 
-    Nobody but its own administrator starts such a unit again.
+    Nobody but the administrators of those nodes starts it again.
     """
     row = node.state.rows.get(unit)
     if row is None or row.spec is None or unit in seen:
         return False
     if not row.spec.is_exclusive:
         return not any(is_active(machine, unit) for machine in world.machines.values())
-    names = (*row.spec.requires, *row.spec.binds_to, *row.spec.colocate_with)
+    names = (*row.spec.requires, *row.spec.binds_to, *row.spec.after, *row.spec.colocate_with)
     return any(_hangs(world, node, name, (*seen, unit)) for name in names)
 
 
