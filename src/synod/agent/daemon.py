@@ -98,6 +98,11 @@ class Daemon:
                 await self._start(membership)
             self._has_begun.set()
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether the start came to its end."""
+        return self._has_begun.is_set()
+
     async def begun(self) -> None:
         """Wait until it is known whether this machine is a member: no question is answered before."""
         await self._has_begun.wait()

@@ -26,16 +26,20 @@ def main() -> None:
     journal, paths = Journal(), Paths.from_environment()
     handlers = [JournalHandler(journal)]
     logging.basicConfig(level=logging.DEBUG, format="%(message)s", handlers=handlers, force=True)
+    daemon: Daemon | None = None
     try:
         loaded = load_settings(paths.root)
         for warning in loaded.warnings:
             journal.send(warning, priority=Priority.WARNING)
         journal.level = Priority[loaded.settings.log_level.upper()]
-        asyncio.run(_run(Daemon(paths, loaded.settings, journal, Notifier())))
+        daemon = Daemon(paths, loaded.settings, journal, Notifier())
+        asyncio.run(_run(daemon))
     except* SynodError as group:
         for error in _leaves(group):
             journal.send(str(error), priority=Priority.ERR)
-        sys.exit(ExitStatus.NOT_CONFIGURED)
+        # What is wrong from the start stays wrong (RestartPreventExitStatus=6); what went wrong later may pass.
+        has_begun = daemon is not None and daemon.has_begun
+        sys.exit(ExitStatus.FAILURE if has_begun else ExitStatus.NOT_CONFIGURED)
 
 
 async def _run(daemon: Daemon) -> None:
