@@ -37,7 +37,7 @@ def main() -> None:
     except* SynodError as group:
         for error in _leaves(group):
             journal.send(str(error), priority=Priority.ERR)
-        # What is wrong from the start stays wrong (RestartPreventExitStatus=6); what went wrong later may pass.
+        # What is wrong from the start stays wrong (RestartPreventExitStatus=6); what comes later may pass.
         has_begun = daemon is not None and daemon.has_begun
         sys.exit(ExitStatus.FAILURE if has_begun else ExitStatus.NOT_CONFIGURED)
 
