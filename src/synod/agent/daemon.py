@@ -36,6 +36,12 @@ from synod.systemd.paths import Paths
 
 PORT_DEFAULT: Final = 8470
 """What a join command need not say."""
+PAIR: Final = 2
+PAIR_NOTE: Final = (
+    "With two nodes only one has a vote: without it the other keeps what it runs and takes nothing over. "
+    "A third node, or one with --role witness, makes either of them expendable."
+)
+"""Two nodes cannot take over from each other without a third word (safety rule 7.4)."""
 RETRY_SEC: Final = 1.0
 """Between questions to a PID 1 that does not answer."""
 
@@ -230,7 +236,8 @@ class Daemon:
                 await self._undo()
                 raise
             await self._surroundings.manager.daemon_reload()
-            return {"cluster": membership.cluster, "already": False}
+            note = PAIR_NOTE if len(membership.members) == PAIR else ""
+            return {"cluster": membership.cluster, "already": False, "note": note}
 
     def _check_same_cluster(self, token: str) -> None:
         from_here = fingerprint(load_identity(self.files.keys).authority_pem)

@@ -75,6 +75,8 @@ def join(session: Session, member: tuple[str, int | None], word: str, role: str,
     is_old = data.get("already") is True
     session.output.note(f"This node {'is already' if is_old else 'is now'} a member of the cluster "
                         f"'{data.get('cluster')}'.")
+    if data.get("note"):
+        session.output.note(str(data["note"]))
 
 
 @click.command()
