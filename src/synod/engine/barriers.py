@@ -105,6 +105,10 @@ class Barriers:
         return self._progress(own)
 
     def _missing(self, own: _Own) -> list[NodeName]:
+        if self._desk.must_yield:
+            # The lease is running out: who cannot be reached cannot be waited for (safety rule 3.2).
+            near = (*self._desk.connected, self._desk.me)
+            return [node for node in self._audience(own.unit) if node not in own.done and node in near]
         return [node for node in self._audience(own.unit) if node not in own.done]
 
     def _audience(self, unit: UnitName) -> list[NodeName]:

@@ -142,10 +142,14 @@ class Keeper:
 
     def _is_unwanted(self, unit: UnitName, grant: Grant) -> bool:
         row = self._desk.row(unit)
-        is_going = self._desk.is_leaving or self._desk.is_stopping
+        is_going = self._desk.is_leaving or self._desk.is_stopping or self._desk.must_yield
         return grant.is_revoked or row.desired is not Desired.STARTED or is_going
 
     def _start(self, unit: UnitName, grant: Grant, course: _Course) -> None:
+        if not self._desk.may_open:
+            self._desk.wants_open = True
+            self._close(unit)
+            return
         self._barriers.paused.pop(unit, None)
         self._set_gate(unit, grant, is_open=True)
         if unit in self.only_here:
@@ -267,7 +271,20 @@ class Keeper:
 
     # Gates and exports
 
+    @property
+    def is_holding(self) -> bool:
+        """Whether an exclusive unit may be running here: its gate is open, or it is not gone."""
+        specs = self._desk.specs
+        for unit, spec in specs.items():
+            is_granted = unit in self._open or self._desk.row(unit).grant_on(self._desk.me) is not None
+            if spec.is_exclusive and is_granted and (unit in self._open or not self._desk.seen(unit).is_gone):
+                return True
+        return False
+
     def _set_gate(self, unit: UnitName, grant: Grant, *, is_open: bool) -> None:
+        if is_open and grant.epoch != EPOCH_NONE and not self._desk.may_open:
+            self._desk.wants_open = True
+            is_open = False
         if not is_open:
             self._close(unit)
         elif self._open.get(unit) != grant.epoch:

@@ -24,10 +24,27 @@ from synod.engine.desk import Desk
 from synod.engine.duty import Duty
 from synod.engine.effects import Connect, Disconnect, Effect, RemoveLease, Send, WriteLease
 from synod.engine.farewell import Farewell
+from synod.engine.guard import Guard
+from synod.engine.lease import Lease, LeaseTiming
+from synod.engine.vigil import Vigil
 from synod.engine.front import Front
 from synod.engine.holds import Holds
 from synod.engine.keeper import Keeper
-from synod.engine.messages import Announce, Barrier, BarrierDone, Direct, Order, OrderDone, Ready, Relay
+from synod.engine.messages import (
+    Announce,
+    Barrier,
+    BarrierDone,
+    Direct,
+    FenceDone,
+    FenceOrder,
+    Hearing,
+    LeaseReply,
+    LeaseRequest,
+    Order,
+    OrderDone,
+    Ready,
+    Relay,
+)
 from synod.engine.mirrors import Mirrors
 from synod.engine.orders import Orders
 from synod.engine.proposals import Proposals
@@ -72,6 +89,7 @@ class Node:
         gates: Mapping[UnitName, Epoch],
         up_files: tuple[UnitName, ...],
         timing: Timing | None = None,
+        lease: LeaseTiming | None = None,
     ) -> None:
         """Start from what is durable.
 
@@ -111,6 +129,9 @@ class Node:
             self.desk, self.proposals, self._hand_over, lambda: name in self.ledger.voters
         )
         self._reporter = Reporter(self.desk, self.proposals)
+        self.lease = Lease(self.desk, lease or LeaseTiming(), self._confirm)
+        self._guard = Guard(self.desk, self.lease, lambda: self._keeper.is_holding)
+        self._vigil = Vigil(self.desk, self.lease, self.proposals)
         self._duty = Duty(self.desk, self.proposals, self._change_members)
         self._front = Front(
             self.desk,
@@ -142,6 +163,8 @@ class Node:
             self._farewell,
             self._reporter,
             self._duty,
+            self.lease,
+            self._vigil,
         )
         return min((part.deadline for part in parts if part.deadline is not None), default=None)
 
@@ -164,8 +187,9 @@ class Node:
                 self._hear(peer, message)
             case events.PeerConnected(peer=peer):
                 self._connected(peer)
-            case events.PeerLost(peer=peer):
+            case events.PeerLost(peer=peer, is_silent=is_silent):
                 self.desk.connected.pop(peer, None)
+                self._vigil.lost(peer, is_silent=is_silent)
                 self._greeted.pop(peer, None)
                 self.readiness.lost(peer)
                 self._relink()
@@ -184,6 +208,8 @@ class Node:
         event: events.UnitSeen
         | events.JobDone
         | events.SpecsLoaded
+        | events.DevicesLoaded
+        | events.FenceReported
         | events.BootOver
         | events.ShutdownBegun
         | events.Asked
@@ -194,6 +220,7 @@ class Node:
                 self._see(unit)
             case events.JobDone(job=job, result=result, unit=unit, text=text):
                 self._see(unit)
+                self._guard.job_done(job)
                 self._keeper.job_done(job, result, text, unit.unit)
                 self._mirrors.job_done(job)
                 self.barriers.job_done(job)
@@ -206,6 +233,10 @@ class Node:
                 self.desk.are_units_read = True
                 self._mirrors.reread()
                 self.desk.touch([*gone, *self.desk.specs])
+            case events.DevicesLoaded(targets=targets):
+                self._reporter.devices = targets
+            case events.FenceReported(order=order, is_confirmed=is_confirmed, text=text):
+                self._vigil.reported(order, is_confirmed=is_confirmed, text=text)
             case events.BootOver():
                 self.desk.is_booting = False
             case events.ShutdownBegun():
@@ -232,6 +263,7 @@ class Node:
             self._orders,
             self._farewell,
             self._reporter,
+            self.lease,
         ):
             if part.deadline is not None and part.deadline <= now:
                 part.tick()
@@ -247,6 +279,7 @@ class Node:
 
     def _connected(self, peer: NodeName) -> None:
         self.desk.connected[peer] = None
+        self._vigil.heard(peer)
         self._greeted.pop(peer, None)
 
     def _greet(self) -> None:
@@ -265,10 +298,10 @@ class Node:
                     self._hear_direct(source, inner)
                 elif target in self.desk.connected and source == peer:
                     self.desk.put(Send(peer=target, message=message))
-            case Announce() | Ready() | Barrier() | BarrierDone() | Order() | OrderDone():
-                self._hear_direct(peer, message)
-            case _:
+            case _ if isinstance(message, Message):
                 self._log_inbox.append(log_events.Receive(peer=peer, message=message))
+            case _:
+                self._hear_direct(peer, message)
 
     def _hear_direct(self, peer: NodeName, message: Direct) -> None:
         match message:
@@ -289,6 +322,23 @@ class Node:
             case OrderDone():
                 self._orders.hear_done(peer, message)
             case _:
+                self._hear_of_safety(peer, message)
+
+    def _hear_of_safety(
+        self, peer: NodeName, message: LeaseRequest | LeaseReply | Hearing | FenceOrder | FenceDone
+    ) -> None:
+        match message:
+            case LeaseRequest():
+                self.lease.hear_request(peer, message)
+            case LeaseReply():
+                self._renewed(message)
+            case Hearing():
+                self._vigil.hear(peer, message)
+            case FenceOrder():
+                self._vigil.take(peer, message)
+            case FenceDone():
+                self._vigil.hear_done(message)
+            case _:
                 assert_never(message)
 
     # One round
@@ -308,7 +358,11 @@ class Node:
         self._clients.look()
         self._holds.look()
         self._farewell.look()
+        if self._guard.come_back():
+            self._greeted.clear()
         self._reporter.look()
+        self._guard.look()
+        self._vigil.look()
         self._duty.plan()
         self._greet()
         return bool(self._log_inbox or self.desk.dirty)
@@ -336,6 +390,17 @@ class Node:
     def _change_members(self, operation: Operation, node: NodeName) -> None:
         self._log_inbox.append(log_events.ChangeMembership(operation=operation, node=node))
 
+    def _confirm(self, token: int) -> None:
+        self._log_inbox.append(log_events.ReadIndexRequest(token=token))
+
+    def _confirmed(self, token: int, *, is_leading: bool) -> None:
+        for nonce in self.lease.confirmed(token, is_leading=is_leading):
+            self._renewed(LeaseReply(nonce=nonce))
+
+    def _renewed(self, reply: LeaseReply) -> None:
+        if self.lease.hear_reply(reply):
+            self._guard.renewed()
+
     def _lag(self, peer: NodeName) -> int:
         return self.ledger.last_index - (self.ledger.match_index(peer) or 0)
 
@@ -356,9 +421,16 @@ class Node:
             case log_effects.Committed():
                 self._apply(effect)
             case log_effects.RoleChanged(role=role, leader=leader):
-                self._duty.lead(is_leading=role is log_effects.Role.LEADER)
+                is_leading = role is log_effects.Role.LEADER
+                self._duty.lead(is_leading=is_leading)
+                self.lease.lead(leader, is_leading=is_leading)
+                self._vigil.is_leading = is_leading
                 if leader is not None:
                     self.proposals.hurry()
+            case log_effects.ReadReady(token=token):
+                self._confirmed(token, is_leading=self._duty.is_leading)
+            case log_effects.ReadFailed(token=token):
+                self._confirmed(token, is_leading=False)
             case log_effects.QuorumLost():
                 self.desk.report(
                     MessageId.QUORUM_LOST,

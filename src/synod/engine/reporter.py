@@ -7,11 +7,11 @@ past, and nothing is done from it.
 
 from typing import Final
 
-from synod.base.ids import UnitName
+from synod.base.ids import NodeName, UnitName
 from synod.base.usec import USEC_PER_MSEC, USEC_PER_SEC, Usec
 from synod.engine.desk import Desk
 from synod.engine.proposals import Proposals
-from synod.model.command import NodeState, Observation, Observe, ReportSpecs, SetNode, SpecReport
+from synod.model.command import NodeState, Observation, Observe, ReportDevices, ReportSpecs, SetNode, SpecReport
 from synod.model.spec import digest
 from synod.model.state import Change
 
@@ -27,6 +27,8 @@ class Reporter:
     def __init__(self, desk: Desk, proposals: Proposals) -> None:
         self._desk = desk
         self._proposals = proposals
+        self.devices: tuple[NodeName, ...] = ()
+        """Nodes that this one could fence."""
         self._is_registering = False
         self._is_reporting = False
         self._observed: dict[UnitName, str] = {}
@@ -54,7 +56,11 @@ class Reporter:
             desk.is_registered = False
             self._register()
         elif desk.are_units_read and desk.is_settled:
+            # A fuse is promised only when it burns; it is recalled at any time.
+            if row.has_fuse == bool(desk.state.fencers(desk.me)) and (row.has_fuse or desk.is_guarded):
+                self._register()
             self._report_specs()
+            self._report_devices()
 
     def _register(self) -> None:
         if self._is_registering:
@@ -70,9 +76,11 @@ class Reporter:
 
         before = desk.state.nodes[desk.me].boot
         desk.is_fresh = desk.is_fresh or before != desk.boot
-        self._proposals.put(
-            SetNode(node=desk.me, state=NodeState.ONLINE, boot=desk.boot), settled, patience=FOR_EVER
+        # Devices of others are known before anything runs here; without any, this incarnation has a fuse.
+        command = SetNode(
+            node=desk.me, state=NodeState.ONLINE, boot=desk.boot, has_fuse=not desk.state.fencers(desk.me)
         )
+        self._proposals.put(command, settled, patience=FOR_EVER)
 
     def _report_specs(self) -> None:
         if self._is_reporting:
@@ -94,6 +102,17 @@ class Reporter:
             SpecReport(unit=unit, spec=desk.specs.get(unit)) for unit in sorted([*changed, *gone])
         )
         self._proposals.put(ReportSpecs(node=desk.me, reports=reports), settled)
+
+    def _report_devices(self) -> None:
+        desk = self._desk
+        if self._is_reporting or desk.state.nodes[desk.me].fences == self.devices:
+            return
+        self._is_reporting = True
+
+        def settled(_: Change | None) -> None:
+            self._is_reporting = False
+
+        self._proposals.put(ReportDevices(node=desk.me, targets=self.devices), settled)
 
     def unit_seen(self, unit: UnitName, active: str) -> None:
         """Take a unit's state for the next report."""

@@ -29,6 +29,8 @@ class NodeState(StrEnum):
 
     ONLINE = "online"
     LOST = "lost"
+    FENCED = "fenced"
+    """It is proved that nothing of its incarnation runs any more."""
     LEAVING = "leaving"
     LEFT = "left"
     UNMANAGED = "unmanaged"
@@ -92,6 +94,8 @@ class SetNode:
     node: NodeName
     state: NodeState
     boot: str = ""
+    has_fuse: bool = False
+    """Whether the node resets itself when it cannot renew its lease: then its silence ends (safety section 3)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -222,6 +226,36 @@ class Alarm:
     text: str
 
 
+class Proof(StrEnum):
+    """What shows that nothing of a node's incarnation runs any more (safety section 1)."""
+
+    DEVICE = "device"
+    """A fence device confirmed it."""
+    LEASE = "lease"
+    """Its lease ran out, and with it its fuse."""
+    OPERATOR = "operator"
+    """An administrator gave their word."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fenced:
+    """Proof that one incarnation of a node is gone: its grants are void, and it may not come back as it was."""
+
+    node: NodeName
+    boot: str
+    proof: Proof
+    by: NodeName
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportDevices:
+    """Which nodes the sender could fence."""
+
+    node: NodeName
+    targets: tuple[NodeName, ...]
+
+
 Command = (
     Found
     | AddToken
@@ -237,6 +271,8 @@ Command = (
     | Release
     | Observe
     | Alarm
+    | Fenced
+    | ReportDevices
 )
 
 COMMANDS: Final = Codec(
@@ -255,6 +291,8 @@ COMMANDS: Final = Codec(
         12: Release,
         13: Observe,
         14: Alarm,
+        15: Fenced,
+        16: ReportDevices,
         # Parts of the above.
         64: SpecReport,
         65: UnitSpec,

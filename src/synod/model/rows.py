@@ -69,6 +69,10 @@ class NodeRow:
     boot: str = ""
     """Incarnation that the node itself last reported; grants of another one are void."""
     is_drained: bool = False
+    has_fuse: bool = False
+    """Whether this incarnation resets itself when its lease runs out."""
+    fences: tuple[NodeName, ...] = ()
+    """Nodes that this one could fence."""
 
     @property
     def may_be_granted(self) -> bool:

@@ -23,6 +23,7 @@ from synod.model.command import (
     Desired,
     DrainNode,
     Ending,
+    Fenced,
     Found,
     Join,
     MoveUnit,
@@ -31,6 +32,7 @@ from synod.model.command import (
     Plan,
     Release,
     RemoveNode,
+    ReportDevices,
     ReportSpecs,
     SetNode,
     Wish,
@@ -109,6 +111,10 @@ class ClusterState:
                 return Change(units=(command.unit,))
             case Found():
                 return self._found(command)
+            case Fenced():
+                return self._fenced(command)
+            case ReportDevices():
+                return self._devices(command)
 
     # Cluster and nodes
 
@@ -148,11 +154,15 @@ class ClusterState:
             return Change(refusal=f"'{command.node}' is not a node of this cluster")
         if not command.boot and row.state in (NodeState.LEFT, NodeState.LEAVING, NodeState.UNMANAGED):
             return Change(refusal=f"'{command.node}' said itself that it is {row.state}")
+        if row.state is NodeState.FENCED and command.boot in ("", row.boot):
+            return Change(refusal=f"this incarnation of '{command.node}' was fenced; nothing of it may come back")
         units: list[UnitName] = []
         if command.boot and command.boot != row.boot:
             # Nothing survives a reboot: the new incarnation is the proof for the grants of the old one.
             units = self._void_grants(command.node)
             row.boot = command.boot
+        if command.boot:
+            row.has_fuse = command.has_fuse
         row.state = command.state
         return Change(
             units=tuple(dict.fromkeys([*units, *self._readopt_all(command.node)])), nodes=(command.node,)
@@ -169,7 +179,7 @@ class ClusterState:
         row = self.nodes.get(command.node)
         if row is None:
             return Change(refusal=f"'{command.node}' is not a node of this cluster")
-        if row.state is not NodeState.LEFT:
+        if row.state not in (NodeState.LEFT, NodeState.FENCED):
             return Change(
                 refusal=f"'{command.node}' is {row.state} and may still run units; "
                 "run 'synodctl leave' there first, or fence it"
@@ -182,6 +192,25 @@ class ClusterState:
                 units.append(unit)
             unit_row.observed.pop(command.node, None)
         return Change(units=tuple(dict.fromkeys(units)), nodes=(command.node,))
+
+    def _fenced(self, command: Fenced) -> Change:
+        row = self.nodes.get(command.node)
+        if row is None or row.boot != command.boot:
+            return Change(refusal=f"'{command.node}' is another incarnation than the one that was fenced")
+        if row.state is NodeState.LEFT:
+            return Change(refusal=f"'{command.node}' has left")
+        row.state = NodeState.FENCED
+        units = self._void_grants(command.node)
+        return Change(
+            units=tuple(dict.fromkeys([*units, *self._readopt_all(command.node)])), nodes=(command.node,)
+        )
+
+    def _devices(self, command: ReportDevices) -> Change:
+        row = self.nodes.get(command.node)
+        if row is None:
+            return Change(refusal=f"'{command.node}' is not a node of this cluster")
+        row.fences = command.targets
+        return Change(nodes=(command.node,))
 
     def _void_grants(self, node: NodeName) -> list[UnitName]:
         units = []
@@ -223,7 +252,7 @@ class ClusterState:
         voices = [
             text
             for node, text in row.reports.items()
-            if self.nodes[node].state not in (NodeState.LOST, NodeState.LEFT)
+            if self.nodes[node].state not in (NodeState.LOST, NodeState.FENCED, NodeState.LEFT)
         ]
         if len(dict.fromkeys(voices)) != 1:
             return False
@@ -328,6 +357,14 @@ class ClusterState:
         return Change(units=tuple(observation.unit for observation in command.observations))
 
     # Questions
+
+    def fencers(self, target: NodeName) -> list[NodeName]:
+        """List who could fence a node, by name; a node does not fence itself."""
+        return sorted(
+            name
+            for name, row in self.nodes.items()
+            if target in row.fences and name != target and row.state is NodeState.ONLINE
+        )
 
     def absence(self, unit: UnitName) -> str:
         """Say why a unit cannot be wished for."""
