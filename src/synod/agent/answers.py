@@ -9,6 +9,7 @@ from synod.agent.control import Client, Json
 from synod.agent.jobs import JobRunner
 from synod.agent.member import RunningMember
 from synod.base.errors import NoSuchObjectError, NotConfiguredError, SynodError, UsageError
+from synod.base.exits import ExitStatus
 from synod.base.ids import NodeName, UnitName, is_node_name, is_unit_name
 from synod.base.usec import Usec
 from synod.engine import requests, views
@@ -49,17 +50,24 @@ class Agent(Protocol):
     async def token(self) -> str:
         """Make a one-time join token."""
 
+    async def know(self, unit: UnitName) -> None:
+        """Read the annotation of a unit that PID 1 has not loaded yet."""
+
 
 class Answers:
     """Routes questions in and answers out."""
 
     def __init__(self, agent: Agent) -> None:
         self._agent = agent
+        self._leaving: dict[int, None] = {}
+        """Clients that are told that this node has left once that is all over."""
 
     # Answers out, for the node
 
     def answer(self, client: int, status: int, text: str) -> None:
         """Say the last word to a client."""
+        if client in self._leaving and status == ExitStatus.SUCCESS:
+            return
         if client in self._agent.clients:
             self._agent.clients[client].answer(status, text)
 
@@ -75,8 +83,16 @@ class Answers:
 
     def gone(self, client: int) -> None:
         """Note that a client hung up before it was answered."""
+        self._leaving.pop(client, None)
         if self._agent.member is not None:
             self._agent.member.feed(ClientGone(client=client))
+
+    def dismiss(self, client: Client) -> None:
+        """Answer who asked a member, now that this node is none any more."""
+        if self._leaving.pop(client.number, None) is not None or client.is_waiter:
+            client.answer(ExitStatus.SUCCESS)
+        else:
+            client.answer(NotConfiguredError.exit_status, "this node has left its cluster")
 
     # Waiters
 
@@ -89,18 +105,20 @@ class Answers:
         elif member is None:
             client.answer(0, "this node is not a member of a cluster")
         else:
-            member.feed(
-                Asked(client=client.number, request=await self._waiter_request(verb, UnitName(unit)))
-            )
+            request = await self._waiter_request(verb, UnitName(unit))
+            member.feed(Asked(client=client.number, request=request))
 
     async def _waiter_request(self, verb: str, unit: UnitName) -> requests.Request:
         match verb:
             case "place":
+                await self._agent.know(unit)
                 return requests.Place(unit=unit)
             case "want":
+                await self._agent.know(unit)
                 return requests.Want(unit=unit)
             case "release":
-                return requests.ReleaseHold(unit=unit, job=(await self._agent.jobs.read(unit)).job)
+                seen = await self._agent.jobs.read(unit)
+                return requests.ReleaseHold(unit=unit, job=seen.job, is_masked=seen.load == "masked")
             case "drain":
                 return requests.LeaveForShutdown()
             case _:
@@ -142,6 +160,10 @@ class Answers:
                 self._view(client, self._agent.require_member().node, method, params)
             case _:
                 member = self._agent.require_member()
+                if method == "start":
+                    await self._agent.know(_unit(params))
+                elif method == "leave":
+                    self._leaving[client.number] = None
                 member.feed(Asked(client=client.number, request=_request(method, params)))
 
     def _view(self, client: Client, node: Node, method: str, params: Params) -> None:

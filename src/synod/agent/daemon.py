@@ -19,7 +19,7 @@ from synod.agent.membership import Membership, MembershipFiles
 from synod.agent.routes import own_address
 from synod.agent.surroundings import Surroundings, host_name
 from synod.base.errors import NotConfiguredError, RefusedError, SynodError, UsageError
-from synod.base.ids import NodeName, is_node_name
+from synod.base.ids import NodeName, UnitName, is_node_name
 from synod.base.usec import USEC_PER_SEC
 from synod.config.schema import Settings
 from synod.engine.events import BootOver, Event
@@ -101,6 +101,10 @@ class Daemon:
     async def begun(self) -> None:
         """Wait until it is known whether this machine is a member: no question is answered before."""
         await self._has_begun.wait()
+
+    async def know(self, unit: UnitName) -> None:
+        """Read the annotation of a unit that PID 1 has not loaded yet."""
+        await self._surroundings.know(unit)
 
     async def stop(self) -> None:
         """Stop listening and close what is open; units are not touched."""
@@ -261,15 +265,21 @@ class Daemon:
             await self._has_left.wait()
             self._has_left.clear()
             await asyncio.sleep(LAST_WORDS_SEC)
+            asked = list(self.clients.values())
             await self._undo()
             self._gate_files.remove_lease()
             for unit in self._gate_files.grants():
                 self._gate_files.remove_grant(unit)
             for unit in self._gate_files.up_units():
                 self._gate_files.mark_down(unit)
-            self._generated.set_backstops([])
+            self._generated.forget()
             self._notifier.status("not a member of a cluster")
-            await self._surroundings.manager.daemon_reload()
+            try:
+                await self._surroundings.manager.daemon_reload()
+            except SynodError as error:
+                _logger.warning("Units are gated until the next daemon-reload, which failed: %s", error)
+            for client in asked:
+                self._answers.dismiss(client)
 
 
 def _own_name() -> NodeName:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Feeds the fuse: keep-alive messages to PID 1 on behalf of the one process of synod-fuse.service.
 
-sd_notify(3) lets a privileged process send for another one. So the fuse needs no program of ours, and a feed is one
-datagram: no job, and no line in the journal. Which process it is is asked of PID 1 each time: when the bus does not
-answer there is no feed either (safety rule 3.6).
+sd_notify(3) lets a privileged process send for another one. So the fuse needs no program of ours, and a feed
+is one datagram: no job, and no line in the journal. Which process it is is asked of PID 1 each time: when
+the bus does not answer there is no feed either (safety rule 3.6).
 """
 
 import asyncio
@@ -47,7 +47,9 @@ def send_watchdog(path: Path, pid: int) -> None:
     """Send WATCHDOG=1 as if it came from a process; needs CAP_SYS_ADMIN, see unix(7), SCM_CREDENTIALS."""
     credentials = struct.pack("iII", pid, os.getuid(), os.getgid())
     with (
-        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK) as sender,
+        socket.socket(
+            socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK
+        ) as sender,
         contextlib.suppress(OSError),  # what is not fed burns: that is the safe side
     ):
         sender.sendmsg(

@@ -7,6 +7,8 @@ from typing import Final
 
 from synod.agent.clock import SystemEntropy, now
 from synod.agent.enrolment import Doorkeeper
+from synod.agent.fencer import Fencer
+from synod.agent.fusefeeder import FuseFeeder
 from synod.agent.host import Host
 from synod.agent.logwriter import LogWriter
 from synod.agent.membership import Member, Membership, MembershipFiles
@@ -15,6 +17,7 @@ from synod.agent.streams import Streams
 from synod.agent.surroundings import Surroundings
 from synod.base.errors import IndefiniteError, NotQuorateError, RefusedError, SynodError
 from synod.base.exits import ExitStatus
+from synod.base.ids import UnitName
 from synod.base.usec import Usec
 from synod.engine.events import Asked, ClientGone, Event
 from synod.engine.node import Node
@@ -51,8 +54,11 @@ class RunningMember:
         self._files = files
         self._clients = clients
         self._count = 0
+        self._rows_seen = 0
+        self._surroundings = surroundings
         self._asked: dict[int, asyncio.Future[tuple[int, str]]] = {}
         identity = load_identity(files.keys)
+        boot = gate_files.incarnation(boot)
         self._writer = LogWriter(files.log, membership, self.feed)
         grants = gate_files.grants()
         node = Node(
@@ -74,6 +80,7 @@ class RunningMember:
         join = JoinService(identity.authority_pem, Doorkeeper(files, self).authorize)
         others = tuple(member for member in membership.members if member.name != membership.node)
         self._streams = Streams(identity, others, join, self.feed)
+        self._fencer = Fencer(self.feed)
         performer = Performer(
             node=membership.node,
             boot=boot,
@@ -83,6 +90,8 @@ class RunningMember:
             gate_files=gate_files,
             journal=journal,
             clients=self,
+            fuse=FuseFeeder(surroundings.manager),
+            fencer=self._fencer,
             left=left,
         )
         self._host = Host(node, performer.perform)
@@ -109,6 +118,10 @@ class RunningMember:
     def feed(self, event: Event) -> None:
         """Let the node digest an event."""
         self._host.feed(event)
+        rows = self.node.state.rows
+        if len(rows) != self._rows_seen:  # rows are never removed
+            self._rows_seen = len(rows)
+            self._surroundings.mention(rows)
 
     # Questions from inside the agent
 
@@ -158,11 +171,19 @@ class RunningMember:
             for row in self.node.state.nodes.values()
         )
 
+    def _granted(self) -> tuple[UnitName, ...]:
+        node = self.node.desk.me
+        return tuple(unit for unit, row in self.node.state.rows.items() if row.grant_on(node) is not None)
+
     async def _keep_members(self) -> None:
-        """Keep the members on disk, for the next start, and drop streams of who is none any more."""
+        """Keep the members on disk, for the next start, and drop streams of who is none any more.
+
+        What this node may run is watched even when its annotation is gone.
+        """
         saved = self.membership
         while True:
             await asyncio.sleep(REFRESH_SEC)
+            self._surroundings.accompany(self._granted())
             members = self.members()
             if self.node.desk.is_registered and members != saved.members:
                 self._streams.keep_only([member.name for member in members])

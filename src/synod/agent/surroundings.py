@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
 from synod.agent.jobs import JobRunner
 from synod.base.errors import SynodError
@@ -19,6 +20,7 @@ from synod.base.messages import MessageId
 from synod.base.usec import Usec
 from synod.config.finding import Severity
 from synod.config.load import host_below, parse_unit
+from synod.config.specifiers import split_name
 from synod.config.verify import verify
 from synod.engine.events import BootOver, Event, ShutdownBegun, SpecsLoaded
 from synod.engine.guard import FUSE
@@ -31,6 +33,11 @@ from synod.systemd.jobs import JobResult
 from synod.systemd.journal import Journal, Priority
 from synod.systemd.manager import Manager
 from synod.systemd.unitstate import UnitState
+
+KNOW_SEC: Final = 3.0
+"""How long a question about an unknown instance may be held up; without its annotation it is refused."""
+MENTION_ROUNDS_MAX: Final = 8
+"""Instances that name instances that name instances: a template may name itself without end."""
 
 _logger = logging.getLogger(__name__)
 
@@ -55,6 +62,10 @@ class Surroundings:
         self._feed = feed
         self._dependency_timeout = dependency_timeout
         self._watched: dict[UnitName, None] = {}
+        self._granted: tuple[UnitName, ...] = ()
+        self._mentioned: dict[UnitName, None] = {}
+        """Instances of templates that somebody named; PID 1 need not have loaded them here."""
+        self._reading = asyncio.Lock()
         self._reread = asyncio.Event()
         self._problems: dict[str, None] = {}
 
@@ -67,6 +78,33 @@ class Surroundings:
     def reread(self) -> None:
         """Read the annotations anew, soon."""
         self._reread.set()
+
+    def mention(self, units: Iterable[UnitName]) -> None:
+        """Take note of the units that the cluster knows: instances of annotated templates are annotated."""
+        new = [unit for unit in units if split_name(unit).instance and unit not in self._mentioned]
+        self._mentioned |= dict.fromkeys(new)
+        if new:
+            self._reread.set()
+
+    async def know(self, unit: UnitName) -> None:
+        """Read the annotation of an instance that is named for the first time, before it is decided upon."""
+        if unit in self._mentioned or not split_name(unit).instance:
+            return
+        self._mentioned[unit] = None
+        if _template_of(unit) not in (self._generated.units() or ()):
+            return
+        try:
+            async with asyncio.timeout(KNOW_SEC):
+                await self._read_all()
+        except (TimeoutError, SynodError) as error:
+            _logger.warning("Cannot read the annotation of '%s': %s", unit, error)
+            self._reread.set()
+
+    def accompany(self, granted: tuple[UnitName, ...]) -> None:
+        """Watch units to their end whose grants this node holds, annotated or not."""
+        self._granted = granted
+        if any(unit not in self._watched for unit in granted):
+            self._reread.set()
 
     # What PID 1 tells
 
@@ -107,32 +145,51 @@ class Surroundings:
             self._reread.clear()
             try:
                 await self._read_all()
+                await self._lint()
             except SynodError as error:
                 _logger.warning("Cannot read the annotations, retrying: %s", error)
                 await asyncio.sleep(1)
                 self._reread.set()
 
     async def _read_all(self) -> None:
+        async with self._reading:
+            await self._read_in_turn()
+
+    async def _read_in_turn(self) -> None:
         check = self._generated.check()
         self._complain((text, None) for text in self._generated.problems())
         if check.restored or check.ungated:
             names = ", ".join((*check.restored, *check.ungated))
             text = f"The generator left {names} without a gate; its last good drop-ins are back in place."
             self._journal.send(text, priority=Priority.ERR, message_id=MessageId.BACKSTOP_REPAIRED)
-        specs = [spec for unit in await self._annotated() if (spec := await self._spec(unit)) is not None]
+        specs = await self._specs()
         backstops = self._generated.set_backstops([spec.unit for spec in specs if spec.is_exclusive])
         if check.needs_reload or backstops.removed:
             await self.manager.daemon_reload()
         self._watch(specs)
         self._feed(SpecsLoaded(specs=tuple(specs), units=await self._read_units()))
-        await self._lint()
+
+    async def _specs(self) -> list[UnitSpec]:
+        """Read all annotations, and those of the instances that they name."""
+        found: dict[UnitName, UnitSpec | None] = {}
+        for _ in range(MENTION_ROUNDS_MAX):
+            new = [unit for unit in await self._annotated() if unit not in found]
+            for unit in new:
+                found[unit] = spec = await self._spec(unit)
+                names = spec.pulled_in if spec is not None else ()
+                self._mentioned |= dict.fromkeys(name for name in names if split_name(name).instance)
+            if not new:
+                break
+        return [spec for spec in found.values() if spec is not None]
 
     async def _annotated(self) -> list[UnitName]:
-        """List the units that the generator gated; of a template, the instances that PID 1 has loaded."""
+        """List the units that the generator gated; of a template, the instances loaded or mentioned."""
         names = self._generated.units() or ()
-        templates = [name.replace("@.", "@*.") for name in names if "@." in name]
-        instances = [row.unit for row in await self.manager.list_units(templates)] if templates else []
-        return list(dict.fromkeys([*(name for name in names if "@." not in name), *instances]))
+        templates = [name for name in names if "@." in name]
+        patterns = [name.replace("@.", "@*.") for name in templates]
+        loaded = [row.unit for row in await self.manager.list_units(patterns)] if patterns else []
+        mentioned = [unit for unit in self._mentioned if _template_of(unit) in templates]
+        return list(dict.fromkeys([*(name for name in names if "@." not in name), *loaded, *mentioned]))
 
     async def _spec(self, unit: UnitName) -> UnitSpec | None:
         state = await self.manager.unit_state(unit)
@@ -174,6 +231,8 @@ class Surroundings:
             )
             for provider in spec.pulled_in:
                 wanted |= dict.fromkeys((mirror_of(provider), bound_of(provider)))
+        for unit in self._granted:
+            wanted |= dict.fromkeys((unit, hold_of(unit)))
         for unit in [unit for unit in self._watched if unit not in wanted]:
             self.manager.unwatch(unit)
         for unit in [unit for unit in wanted if unit not in self._watched]:
@@ -182,8 +241,14 @@ class Surroundings:
 
     async def _read_units(self) -> tuple[LocalUnit, ...]:
         """Read every watched unit that PID 1 has loaded; the others are inactive."""
-        listed = await self.manager.list_units(["*"])
-        return tuple([await self.jobs.read(row.unit) for row in listed if row.unit in self._watched])
+        listed = [row.unit for row in await self.manager.list_units(["*"]) if row.unit in self._watched]
+        # A grant ends with a unit that was seen to be down, not with one that was not seen.
+        return tuple([await self.jobs.read(unit) for unit in dict.fromkeys([*listed, *self._granted])])
+
+
+def _template_of(unit: UnitName) -> str:
+    parts = split_name(unit)
+    return f"{parts.prefix}@.{parts.suffix}"
 
 
 def host_name() -> str:

@@ -196,8 +196,10 @@ class Barriers:
             if not desk.seen(name).is_gone:
                 served.jobs[desk.run("stop", name)] = None
         for name in desk.state.edges.needed_by.get(message.unit, {}):
-            if not desk.seen(name).is_gone:
+            is_running = not desk.seen(name).is_gone or desk.is_being_started(name)
+            if is_running:
                 self.paused[name] = None
+            if is_running or desk.may_be_starting(name):
                 served.jobs[desk.run("stop", name)] = None
         desk.touch([message.unit])
         return self._serve_further(served)

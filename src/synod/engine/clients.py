@@ -25,6 +25,11 @@ from synod.model.spec import DEPENDENCY_TIMEOUT_DEFAULT
 from synod.model.state import Change
 
 PRIORITY_INFO: Final = 6
+NEVER: Final = Usec(0)
+NEWS_USEC: Final = Usec(2 * USEC_PER_SEC)
+"""How long a unit that is new to the log is not given up: the first instance of a template is reported by
+one node, and by the others when they have heard of it.
+"""
 AT_BOOT_USEC: Final = Usec(600 * USEC_PER_SEC)
 """How long the wish of a boot is repeated: a quorum may boot slower than this node."""
 ANSWER_USEC: Final = Usec(5 * USEC_PER_SEC)
@@ -39,6 +44,8 @@ class _Waiting:
     is_committed: bool = False
     """Whether the wish is in the log: before that, an old failure is no verdict."""
     shown: str = ""
+    news_until: Usec = NEVER
+    """Until when other nodes may report what this one has just told them of."""
 
     @property
     def unit(self) -> UnitName:
@@ -70,7 +77,8 @@ class Clients:
     @property
     def deadline(self) -> Usec | None:
         """When the first of them has waited long enough."""
-        return min((one.deadline for one in self._waiting.values()), default=None)
+        news = [one.news_until for one in self._waiting.values() if one.news_until > self._desk.now]
+        return min((*news, *(one.deadline for one in self._waiting.values())), default=None)
 
     def ask(self, client: int, request: Place | Want | StartUnits | StopUnits) -> None:
         """Take a request that may have to wait."""
@@ -79,6 +87,8 @@ class Clients:
         spec = self._desk.spec(request.unit)
         patience = spec.dependency_timeout_usec if spec is not None else DEPENDENCY_TIMEOUT_DEFAULT
         one = _Waiting(client, request, Usec(self._desk.now + patience))
+        if not self._desk.row(request.unit).reports:
+            one.news_until = Usec(self._desk.now + NEWS_USEC)
         self._waiting[client] = one
         if isinstance(request, Want):
             self._mirrors.awaited[request.unit] = self._mirrors.awaited.get(request.unit, 0) + 1
@@ -124,7 +134,7 @@ class Clients:
         return self._propose(one, [request.unit] if is_more_wanted else [], Desired.STARTED)
 
     def _missing(self, one: _Waiting) -> list[NodeName]:
-        """List the nodes on which ``synodctl start`` of a unit with Instances=all wants one that is not up."""
+        """List the nodes without the instance that ``synodctl start`` wants there (Instances=all)."""
         row = self._desk.row(one.unit)
         if not isinstance(one.request, StartUnits) or row.spec is None or row.spec.is_exclusive:
             return []
@@ -203,7 +213,9 @@ class Clients:
                 self._pronounce(one, self._judge.verdict(one.unit))
 
     def _pronounce(self, one: _Waiting, verdict: Verdict) -> None:
-        if verdict.prospect is Prospect.HOPELESS:
+        if verdict.prospect is Prospect.HOPELESS and self._desk.now < one.news_until:
+            self._show(one, "waiting for the other nodes to tell what they have")
+        elif verdict.prospect is Prospect.HOPELESS:
             self._end(one, ExitStatus.FAILURE, verdict.text)
         elif verdict.prospect is Prospect.WAITING:
             self._show(one, verdict.text)

@@ -6,7 +6,7 @@ from typing import Final
 
 from synod.base.ids import Epoch, NodeName, UnitName
 from synod.base.messages import MessageId
-from synod.base.usec import Usec
+from synod.base.usec import USEC_PER_MSEC, Usec
 from synod.engine.effects import Effect, Report, RunJob, Send
 from synod.engine.messages import Barrier, BarrierDone, Direct, Order, OrderDone, Relay
 from synod.model.command import NodeState
@@ -15,6 +15,8 @@ from synod.model.spec import UnitSpec
 from synod.model.state import ClusterState
 from synod.model.unit import LocalUnit
 
+SETTLE_USEC: Final = Usec(50 * USEC_PER_MSEC)
+"""How long PID 1 may take at most to tell of a start whose conditions it has looked at."""
 EPOCH_NONE: Final = Epoch(0)
 """Epoch of a unit that needs no grant (Instances=all)."""
 
@@ -45,11 +47,14 @@ class Desk:
         self.has_log = has_log
         """Whether there is a cluster whose state will come out of the log."""
         self.may_open = False
-        """Whether gates of exclusive units may open: the lease is fresh and the fuse burns (engine.guard)."""
+        """Whether gates of exclusive units may open: the lease is fresh and the fuse burns (engine.guard).
+        """
         self.must_yield = False
         """Whether exclusive units have to stop: the lease is running out, and with it the fuse."""
         self.is_guarded = True
-        """Whether no exclusive unit runs here, or the fuse burns: only then may a fuse be promised to the others."""
+        """Whether no exclusive unit runs here, or the fuse burns: only then may a fuse be promised to the
+        others.
+        """
         self.is_burning = False
         """Whether the fuse burns: without renewals this machine is reset."""
         self.wants_open = False
@@ -58,8 +63,12 @@ class Desk:
         """``synodctl leave`` was said: nothing is started here any more."""
         self.now = Usec(0)
         self.dirty: dict[UnitName, None] = {}
+        self.gates: dict[UnitName, Epoch] = {}
+        """Units whose gate is open, under which grant."""
+        self.closed_at: dict[UnitName, Usec] = {}
         self._tray: list[Effect] = []
         self._jobs = 0
+        self._starts: dict[int, UnitName] = {}
 
     # Effects
 
@@ -75,8 +84,14 @@ class Desk:
     def run(self, verb: str, unit: UnitName) -> int:
         """Ask for a job and return its number."""
         self._jobs += 1
+        if verb != "stop":
+            self._starts[self._jobs] = unit
         self.put(RunJob(job=self._jobs, verb=verb, unit=unit))
         return self._jobs
+
+    def job_done(self, job: int) -> None:
+        """Note that a job ended."""
+        self._starts.pop(job, None)
 
     def report(self, message_id: MessageId, priority: int, text: str, unit: UnitName | None = None) -> None:
         """Write a journal record."""
@@ -91,6 +106,18 @@ class Desk:
             self.put(Send(peer=helper, message=Relay(source=self.me, target=peer, message=message)))
 
     # Facts
+
+    def was_closed_lately(self, unit: UnitName) -> bool:
+        """Whether a start may have passed the gate of a unit that has not shown yet."""
+        return self.closed_at.get(unit, Usec(-SETTLE_USEC)) + SETTLE_USEC > self.now
+
+    def may_be_starting(self, unit: UnitName) -> bool:
+        """Whether a unit that is seen to be down may be on its way up."""
+        return unit in self.gates or self.was_closed_lately(unit) or self.is_being_started(unit)
+
+    def is_being_started(self, unit: UnitName) -> bool:
+        """Whether this node has asked for a start of the unit that has not ended."""
+        return unit in self._starts.values()
 
     def touch(self, units: Iterable[UnitName]) -> None:
         """Note units that have to be looked at before this step ends."""

@@ -13,7 +13,7 @@ from synod.base.usec import USEC_PER_MSEC, USEC_PER_SEC, Usec
 from synod.engine.desk import Desk
 from synod.engine.proposals import Proposals
 from synod.ledger.membership import Operation
-from synod.model.command import NodeState, RoleWish, SetNode
+from synod.model.command import NodeState, RoleWish
 from synod.model.state import Change
 from synod.planner.plan import plan
 

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""The guard of exclusive units on this node: lease and fuse together, and the way back after having been fenced.
+"""The guard of exclusive units on this node: lease and fuse together, and the way back after having been
+fenced.
 
 Law 1: no gate of an exclusive unit opens before the fuse burns, unless the log says that this node has none.
 Law 2: the fuse is put out only when no exclusive unit can be running here.
-Law 3: a node that was fenced comes back as a new incarnation, when it has seen that nothing of the old one runs.
+Law 3: a node that was fenced comes back as a new incarnation, when it has seen that nothing of the old one
+       runs.
 
-The fuse is a service of PID 1 that resets the machine when it is not fed (units/synod-fuse.service). It needs no
-agent to fire; an agent that is dead, hung or cut off is enough.
+The fuse is a service of PID 1 that resets the machine when it is not fed (units/synod-fuse.service). It
+needs no agent to fire; an agent that is dead, hung or cut off is enough.
 """
 
 from collections.abc import Callable
@@ -100,7 +102,9 @@ class Guard:
             return False
         if not desk.are_units_read:
             return False
-        left = [unit for unit, spec in desk.specs.items() if spec.is_exclusive and not desk.seen(unit).is_gone]
+        left = [
+            unit for unit, spec in desk.specs.items() if spec.is_exclusive and not desk.seen(unit).is_gone
+        ]
         if left or self._is_burning:
             for unit in left:
                 if desk.seen(unit).job != "stop":

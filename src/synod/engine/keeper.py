@@ -12,9 +12,9 @@ from typing import Final
 
 from synod.base.ids import Epoch, UnitName
 from synod.base.messages import MessageId
-from synod.base.usec import USEC_PER_MSEC, Usec
+from synod.base.usec import Usec
 from synod.engine.barriers import Barriers
-from synod.engine.desk import EPOCH_NONE, Desk
+from synod.engine.desk import EPOCH_NONE, SETTLE_USEC, Desk
 from synod.engine.effects import RemoveGrant, WriteGrant
 from synod.engine.proposals import Proposals
 from synod.engine.readiness import Readiness
@@ -25,11 +25,6 @@ from synod.model.unit import LocalUnit, hold_of
 
 PRIORITY_WARNING: Final = 4
 PRIORITY_NOTICE: Final = 5
-SETTLE_USEC: Final = Usec(50 * USEC_PER_MSEC)
-"""How long a gate has to be closed before its grant is given back.
-
-Longer than PID 1 takes to tell of a start whose conditions it looked at just before.
-"""
 _DOWN_JOBS: Final = ("stop", "restart", "try-restart")
 
 
@@ -64,8 +59,8 @@ class Keeper:
         self._judge = judge
         self._proposals = proposals
         self._courses = {unit: _Course(epoch, was_tried=True) for unit, epoch in tried.items()}
-        self._open: dict[UnitName, Epoch] = dict(tried)
-        self._closed_at: dict[UnitName, Usec] = {}
+        self._open = desk.gates
+        self._open.update(tried)
         self._settling: dict[UnitName, Usec] = {}
         """Units that are down, and when their grants may be given back."""
         self._holds: dict[UnitName, int] = {}
@@ -101,6 +96,8 @@ class Keeper:
 
     def _part(self, unit: UnitName) -> None:
         """Let go of a unit that is masked, or not annotated here any more, once nothing of it runs."""
+        if not self._desk.are_units_read:
+            return
         self._close(unit)
         grant = self._desk.grant(unit)
         if grant is not None and unit in self._desk.local and self._desk.seen(unit).is_gone:
@@ -208,9 +205,8 @@ class Keeper:
         is_going = self._desk.is_leaving or self._desk.is_stopping
         if is_going and not self._desk.is_known_to_go:
             return  # given back now, the grant would come again
-        settled_at = Usec(self._closed_at.get(unit, -SETTLE_USEC) + SETTLE_USEC)
-        if settled_at > self._desk.now:
-            self._settling[unit] = settled_at
+        if self._desk.was_closed_lately(unit):
+            self._settling[unit] = Usec(self._desk.closed_at[unit] + SETTLE_USEC)
             return
         course.is_released = True
         self._barriers.paused.pop(unit, None)
@@ -277,7 +273,11 @@ class Keeper:
         specs = self._desk.specs
         for unit, spec in specs.items():
             is_granted = unit in self._open or self._desk.row(unit).grant_on(self._desk.me) is not None
-            if spec.is_exclusive and is_granted and (unit in self._open or not self._desk.seen(unit).is_gone):
+            if (
+                spec.is_exclusive
+                and is_granted
+                and (unit in self._open or not self._desk.seen(unit).is_gone)
+            ):
                 return True
         return False
 
@@ -293,7 +293,7 @@ class Keeper:
 
     def _close(self, unit: UnitName) -> None:
         if self._open.pop(unit, None) is not None:
-            self._closed_at[unit] = self._desk.now
+            self._desk.closed_at[unit] = self._desk.now
             self._desk.put(RemoveGrant(unit=unit))
 
     def is_open(self, unit: UnitName) -> bool:

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The lease: until when this node may be sure that nobody takes over its exclusive units (safety section 3).
 
-A lease is an age. It is counted from the moment this node *sent* a request that a majority has confirmed since:
-the leader makes sure that it still leads after the request has come, and only then answers. So the age is never
-too small, whatever the network delays; clocks only have to run at nearly the same speed.
+A lease is an age. It is counted from the moment this node *sent* a request that a majority has confirmed
+since: the leader makes sure that it still leads after the request has come, and only then answers. So the
+age is never too small, whatever the network delays; clocks only have to run at nearly the same speed.
 
-The leader's side: a node's lease can be no younger than the leader's last answer to it. A new leader takes every
-lease for renewed at its own election, because its predecessor may have answered until then.
+The leader's side: a node's lease can be no younger than the leader's last answer to it. A new leader takes
+every lease for renewed at its own election, because its predecessor may have answered until then.
 """
 
 from collections.abc import Callable
@@ -91,7 +91,9 @@ class Lease:
 
     @property
     def is_running_out(self) -> bool:
-        """Whether it is time to stop exclusive units; an agent that was just started gets time for its first."""
+        """Whether it is time to stop exclusive units; an agent that was just started gets time for its
+        first.
+        """
         since = self._base if self._base is not None else self._begun_at
         return since is not None and self._desk.now - since >= self.timing.stop_at
 
@@ -157,7 +159,8 @@ class Lease:
             self._confirm(self._token)
 
     def confirmed(self, token: int, *, is_leading: bool) -> list[int]:
-        """Answer those who asked before the confirmation was begun; return the nonces of this node itself."""
+        """Answer those who asked before the confirmation was begun; return the nonces of this node itself.
+        """
         if token != self._token:
             return []
         waiting, self._confirming = self._confirming, []

@@ -24,12 +24,11 @@ from synod.engine.desk import Desk
 from synod.engine.duty import Duty
 from synod.engine.effects import Connect, Disconnect, Effect, RemoveLease, Send, WriteLease
 from synod.engine.farewell import Farewell
-from synod.engine.guard import Guard
-from synod.engine.lease import Lease, LeaseTiming
-from synod.engine.vigil import Vigil
 from synod.engine.front import Front
+from synod.engine.guard import Guard
 from synod.engine.holds import Holds
 from synod.engine.keeper import Keeper
+from synod.engine.lease import Lease, LeaseTiming
 from synod.engine.messages import (
     Announce,
     Barrier,
@@ -51,6 +50,7 @@ from synod.engine.proposals import Proposals
 from synod.engine.readiness import Readiness
 from synod.engine.reporter import Reporter
 from synod.engine.verdict import Judge
+from synod.engine.vigil import Vigil
 from synod.ledger import effects as log_effects
 from synod.ledger import events as log_events
 from synod.ledger.entries import Entry, HardState, ReqId
@@ -220,6 +220,7 @@ class Node:
                 self._see(unit)
             case events.JobDone(job=job, result=result, unit=unit, text=text):
                 self._see(unit)
+                self.desk.job_done(job)
                 self._guard.job_done(job)
                 self._keeper.job_done(job, result, text, unit.unit)
                 self._mirrors.job_done(job)

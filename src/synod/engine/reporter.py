@@ -11,7 +11,15 @@ from synod.base.ids import NodeName, UnitName
 from synod.base.usec import USEC_PER_MSEC, USEC_PER_SEC, Usec
 from synod.engine.desk import Desk
 from synod.engine.proposals import Proposals
-from synod.model.command import NodeState, Observation, Observe, ReportDevices, ReportSpecs, SetNode, SpecReport
+from synod.model.command import (
+    NodeState,
+    Observation,
+    Observe,
+    ReportDevices,
+    ReportSpecs,
+    SetNode,
+    SpecReport,
+)
 from synod.model.spec import digest
 from synod.model.state import Change
 

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""The vigil: who is silent, who is lost, and the proof that a lost node runs nothing any more (safety rule 2).
+"""The vigil: who is silent, who is lost, and the proof that a lost node runs nothing any more (safety rule
+2).
 
-Losing a node is an opinion; it only ends its leases. Its grants move on proof alone: a fence device that confirms,
-or the end of a lease with a fuse. A stream that was *reset* shows a machine that lives, whose agent is probably
-being restarted; a stream that fell *silent* shows nothing, and counts at once when nobody else hears the node.
+Losing a node is an opinion; it only ends its leases. Its grants move on proof alone: a fence device that
+confirms, or the end of a lease with a fuse. A stream that was *reset* shows a machine that lives, whose
+agent is probably being restarted; a stream that fell *silent* shows nothing, and counts at once when nobody
+else hears the node.
 """
 
 from dataclasses import dataclass, field
@@ -83,7 +85,8 @@ class Vigil:
         self._say(peer, is_heard=False)
 
     def heard(self, peer: NodeName) -> None:
-        """Note that there is a stream to a peer; tell it whom this node does not hear, and the others of it."""
+        """Note that there is a stream to a peer; tell it whom this node does not hear, and the others of it.
+        """
         self._cases.pop(peer, None)
         self._unheard_by[peer] = {}
         for node in self._cases:
@@ -215,7 +218,9 @@ class Vigil:
             return
         case.order = None
         if message.is_confirmed:
-            self._fenced(message.target, message.boot, Proof.DEVICE, f"a fence device confirmed it ({message.text})")
+            self._fenced(
+                message.target, message.boot, Proof.DEVICE, f"a fence device confirmed it ({message.text})"
+            )
         else:
             text = f"Fencing '{message.target}' failed, retrying: {message.text}."
             self._desk.report(MessageId.FENCING_FAILED, PRIORITY_ERROR, text)

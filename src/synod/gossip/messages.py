@@ -162,7 +162,7 @@ def problem_with(attributes: Attributes) -> str | None:
         return f"a node has at most {ATTRIBUTES_MAX} attributes"
     for name, value in attributes:
         if not is_attribute_name(name):
-            return f"'{name[:ATTRIBUTE_NAME_LENGTH_MAX]!r}' is no name of an attribute"
+            return f"{name[:ATTRIBUTE_NAME_LENGTH_MAX]!r} is no name of an attribute"
         if not value.isprintable():
             return f"the value of '{name}' is not printable text on one line"
     if _attribute_bytes(attributes) > ATTRIBUTES_BYTES_MAX:
@@ -181,15 +181,19 @@ def is_sensible(message: Message) -> bool:
             return _is_rumour(message)
         case Profile():
             names = [name for name, _ in message.attributes]
-            return (_is_rumour(message) and 0 <= message.sequence < COUNT_MAX
+            return (_is_rumour(message) and _are_counts(message.sequence)
                     and names == sorted(set(names)) and problem_with(message.attributes) is None)
         case Digest():
             return len(message.checksums) == BUCKETS
         case Versions():
-            return all(0 <= number < COUNT_MAX for row in message.rows
-                       for number in (row.incarnation, row.rank, row.profile_incarnation, row.profile_sequence))
+            return all(_are_counts(row.incarnation, row.rank, row.profile_incarnation, row.profile_sequence)
+                       for row in message.rows)
         case _:
-            return 0 <= message.seq < COUNT_MAX
+            return _are_counts(message.seq)
+
+
+def _are_counts(*numbers: int) -> bool:
+    return all(0 <= number < COUNT_MAX for number in numbers)
 
 
 def _is_rumour(message: Rumour) -> bool:

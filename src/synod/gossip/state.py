@@ -37,7 +37,8 @@ class State:
         """Send a packet with these messages and as many rumours as fit."""
         room = ROOM - sum(bytes_max(message) for message in messages)
         assert room >= 0
-        rumours = self.queue.take(room, self.timing.retransmits(self.members.nodes))
+        taken = self.queue.take(room, self.timing.retransmits(self.members.nodes))
+        rumours = [rumour for rumour in taken if rumour not in messages]
         if messages or rumours:
             self.effects.append(SendPacket(peer=peer, messages=(*messages, *rumours)))
 

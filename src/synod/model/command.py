@@ -95,7 +95,9 @@ class SetNode:
     state: NodeState
     boot: str = ""
     has_fuse: bool = False
-    """Whether the node resets itself when it cannot renew its lease: then its silence ends (safety section 3)."""
+    """Whether the node resets itself when it cannot renew its lease: then its silence ends (safety section
+    3).
+    """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -239,7 +241,8 @@ class Proof(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fenced:
-    """Proof that one incarnation of a node is gone: its grants are void, and it may not come back as it was."""
+    """Proof that one incarnation of a node is gone: its grants are void, and it may not come back as it was.
+    """
 
     node: NodeName
     boot: str

@@ -111,6 +111,14 @@ class Generated:
             _remove(self._drop_in(self._paths.local_units, unit, BACKSTOP))
         return BackstopChange(written=written, removed=removed)
 
+    def forget(self) -> None:
+        """Remove copies, repairs and backstops: this node is no member any more, no unit is gated."""
+        for unit in _copies(self._paths.last_generated):
+            _remove(self._paths.last_generated / unit)
+        for unit in _drop_ins(self._paths.runtime_units):
+            _remove(self._drop_in(self._paths.runtime_units, unit, DROP_IN))
+        self.set_backstops(())
+
     def backstops(self) -> tuple[UnitName, ...]:
         """Return the units that have a backstop."""
         return tuple(_drop_ins(self._paths.local_units, BACKSTOP))
