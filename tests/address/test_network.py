@@ -33,8 +33,11 @@ for _ in range(10000):
     if frame[12:14] == b"\\x08\\x06" and frame[28:32] == frame[38:42]:
         print("arp", frame[21], socket.inet_ntoa(frame[28:32]), flush=True)
     if frame[12:14] == b"\\x86\\xdd" and frame[20] == 58 and frame[54] == 136:
-        print("advertisement", frame[58] >> 5 & 1, socket.inet_ntop(socket.AF_INET6, frame[62:78]), flush=True)
+        host = socket.inet_ntop(socket.AF_INET6, frame[62:78])
+        print("advertisement", frame[58] >> 5 & 1, host, flush=True)
 """
+
+Done = subprocess.CompletedProcess[str]
 
 
 @dataclass(frozen=True)
@@ -47,13 +50,12 @@ class Cable:
         return f"synod-address-{side}"
 
     def ip(self, side: str, *arguments: str, check: bool = True) -> str:
-        done = subprocess.run(
-            ("ip", "-n", self.name(side), *arguments), capture_output=True, text=True, timeout=30, check=False
-        )
+        argv = ("ip", "-n", self.name(side), *arguments)
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=30, check=False)
         assert done.returncode == 0 or not check, done.stderr
         return done.stdout
 
-    def run(self, side: str, verb: str, instance: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    def run(self, side: str, verb: str, instance: str, **environment: str) -> Done:
         return subprocess.run(
             ("ip", "netns", "exec", self.name(side), self.program, verb, instance),
             env=os.environ | environment, capture_output=True, text=True, timeout=30, check=False,
@@ -73,7 +75,8 @@ class Cable:
     @contextlib.contextmanager
     def overhearing(self, side: str) -> Iterator[Iterator[str]]:
         argv = ("ip", "netns", "exec", self.name(side), "/usr/bin/python3", "-c", OVERHEAR)
-        with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as listener:
+        quiet = subprocess.DEVNULL
+        with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=quiet, text=True) as listener:
             assert listener.stdout is not None
             assert listener.stdout.readline() == "listening\n"
             try:
@@ -89,8 +92,8 @@ def cable(program: Path) -> Iterator[Cable]:
         for side in MACS:
             subprocess.run(("ip", "netns", "add", made.name(side)), check=True, timeout=30)
         ends = [("netns", made.name(side), "address", mac) for side, mac in MACS.items()]
-        subprocess.run(("ip", "link", "add", "eth0", *ends[0], "type", "veth", "peer", "name", "eth0", *ends[1]),
-                       check=True, timeout=30)  # fmt: skip
+        pair = ("eth0", *ends[0], "type", "veth", "peer", "name", "eth0", *ends[1])
+        subprocess.run(("ip", "link", "add", *pair), check=True, timeout=30)
         for host, side in enumerate(MACS, 1):
             for line in SETUP.format(host=host).strip().splitlines():
                 made.ip(side, *line.split())
@@ -123,7 +126,8 @@ def test_what_is_on_the_network_is_refused_until_it_is_free(cable, instance):
     host = instance.partition("-")[0]
     cable.ok("left", "start", instance)
     complaint = cable.refused("right", instance)
-    assert complaint.startswith(f"{host} is in use on the network already: {MACS['left']} answers for it on eth0;")
+    taken = f"{host} is in use on the network already: {MACS['left']} answers for it on eth0;"
+    assert complaint.startswith(taken)
     assert host not in cable.ip("right", "addr")
     # The old holder is dead: nobody answers.
     cable.ip("left", "link", "set", "eth0", "down")
@@ -203,7 +207,9 @@ def test_routes_are_those_of_before(cable):
     assert [cable.ip("left", family, "route") for family in ("-4", "-6")] == before
 
 
-@pytest.mark.parametrize(("instance", "network"), [("198.51.100.7-24", "198.51.100.0/24"), ("fd00::7-64", "fd00::/64")])
+@pytest.mark.parametrize(
+    ("instance", "network"), [("198.51.100.7-24", "198.51.100.0/24"), ("fd00::7-64", "fd00::/64")]
+)
 def test_a_network_of_its_own_needs_a_word_and_gets_a_route(cable, instance, network):
     assert "no interface of this node is in a network with" in cable.refused("left", instance)
     cable.ok("left", "start", instance, SYNOD_INTERFACE="eth0")
@@ -231,10 +237,10 @@ def test_a_loopback_address_asks_nobody(cable):
 
 
 def test_what_the_kernel_refuses_is_one_line(cable):
-    with open(f"/run/netns/{cable.name('left')}") as namespace:
-        done = subprocess.run(
-            ("nsenter", f"--net={namespace.name}", "setpriv", "--bounding-set=-net_admin,-net_raw", "--inh-caps=-all",
-             cable.program, "start", V4), capture_output=True, text=True, timeout=30, check=False,
-        )  # fmt: skip
+    bare = ("setpriv", "--bounding-set=-net_admin,-net_raw", "--inh-caps=-all")
+    done = subprocess.run(
+        ("nsenter", f"--net=/run/netns/{cable.name('left')}", *bare, cable.program, "start", V4),
+        capture_output=True, text=True, timeout=30, check=False,
+    )  # fmt: skip
     assert done.returncode == 4
     assert done.stderr == "cannot start 192.0.2.10-24: Operation not permitted; run it as root\n"
