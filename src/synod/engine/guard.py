@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""The guard of exclusive units on this node: lease and fuse together, and the way back after having been
-fenced.
+"""The guard of exclusive units on this node: lease, fuse, and the way back after a fencing.
 
 Law 1: no gate of an exclusive unit opens before the fuse burns, unless the log says that this node has none.
 Law 2: the fuse is put out only when no exclusive unit can be running here.
@@ -17,7 +16,7 @@ from typing import Final
 from synod.base.ids import UnitName
 from synod.base.messages import MessageId
 from synod.engine.desk import Desk
-from synod.engine.effects import FeedFuse, Reincarnated
+from synod.engine.effects import FeedFuse, Reincarnated, RemoveLease, WriteLease
 from synod.engine.lease import Lease
 from synod.model.command import NodeState
 
@@ -35,6 +34,7 @@ class Guard:
         self._is_holding = is_holding
         self._job: int | None = None
         self._was_fresh = False
+        self._has_file: bool | None = None
 
     @property
     def _is_burning(self) -> bool:
@@ -67,6 +67,9 @@ class Guard:
             self._run("start")
         elif self._is_burning and not (is_needed and is_due):
             self._run("stop")
+        if self._lease.is_fresh != self._has_file:
+            self._has_file = self._lease.is_fresh
+            desk.put(WriteLease() if self._has_file else RemoveLease())
         desk.wants_open = False
         desk.is_guarded = self._is_burning or not is_holding
         was = (desk.may_open, desk.must_yield)
@@ -88,7 +91,7 @@ class Guard:
 
     def _tell(self) -> None:
         if self._was_fresh and not self._lease.is_fresh:
-            text = "The lease could not be renewed: exclusive units are stopped here before others may take them."
+            text = "The lease could not be renewed: exclusive units stop here before others may take them."
             if not self._has_fuse:
                 text = "The lease could not be renewed: exclusive units run on, and none is started."
             self._desk.report(MessageId.LEASE_LOST, PRIORITY_ERROR, text)

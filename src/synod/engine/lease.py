@@ -23,21 +23,27 @@ OPEN_MAX: Final = 16
 """Requests whose answers are awaited; older ones could renew nothing any more."""
 
 
+LEASE_USEC: Final = Usec(5 * USEC_PER_SEC)
+RENEW_USEC: Final = Usec(500 * USEC_PER_MSEC)
+ANSWER_USEC: Final = Usec(250 * USEC_PER_MSEC)
+RESET_USEC: Final = Usec(500 * USEC_PER_MSEC)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeaseTiming:
     """How long a lease lasts, and what happens when in it."""
 
-    lease: Usec = Usec(5 * USEC_PER_SEC)
+    lease: Usec = LEASE_USEC
     """At this age the fuse has reset the node. The same on all nodes."""
-    renew: Usec = Usec(500 * USEC_PER_MSEC)
+    renew: Usec = RENEW_USEC
     """Between two requests: three may be lost before anything stops."""
-    answer: Usec = Usec(250 * USEC_PER_MSEC)
+    answer: Usec = ANSWER_USEC
     """Answers that took longer are not used: the fuse counts from the answer, the lease from the request."""
     stop_percent: int = 40
     """At this share of the lease the orderly stop begins: the rest is for the stop jobs."""
     drift_percent: int = 1
     """By how much clocks may differ in speed."""
-    reset: Usec = Usec(500 * USEC_PER_MSEC)
+    reset: Usec = RESET_USEC
     """From the fuse's end to that of the node's last process; measured: 0.1 s."""
 
     @property
@@ -91,9 +97,7 @@ class Lease:
 
     @property
     def is_running_out(self) -> bool:
-        """Whether it is time to stop exclusive units; an agent that was just started gets time for its
-        first.
-        """
+        """Whether exclusive units have to stop; a new agent gets the same time for its first answer."""
         since = self._base if self._base is not None else self._begun_at
         return since is not None and self._desk.now - since >= self.timing.stop_at
 
@@ -159,8 +163,7 @@ class Lease:
             self._confirm(self._token)
 
     def confirmed(self, token: int, *, is_leading: bool) -> list[int]:
-        """Answer those who asked before the confirmation was begun; return the nonces of this node itself.
-        """
+        """Answer those who asked before it was asked for; return the nonces of this node itself."""
         if token != self._token:
             return []
         waiting, self._confirming = self._confirming, []

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""The vigil: who is silent, who is lost, and the proof that a lost node runs nothing any more (safety rule
-2).
+"""The vigil: who is silent, who is lost, and what proves that a lost node runs nothing (safety rule 2).
 
 Losing a node is an opinion; it only ends its leases. Its grants move on proof alone: a fence device that
 confirms, or the end of a lease with a fuse. A stream that was *reset* shows a machine that lives, whose
@@ -85,8 +84,7 @@ class Vigil:
         self._say(peer, is_heard=False)
 
     def heard(self, peer: NodeName) -> None:
-        """Note that there is a stream to a peer; tell it whom this node does not hear, and the others of it.
-        """
+        """Note a stream to a peer; tell it whom this node does not hear, and the others that it is heard."""
         self._cases.pop(peer, None)
         self._unheard_by[peer] = {}
         for node in self._cases:
@@ -166,8 +164,8 @@ class Vigil:
         elif not row.has_fuse and not case.has_warned:
             case.has_warned = True
             text = (
-                f"'{name}' is lost and nothing proves that its units stopped: it has neither a fuse nor a fence "
-                "device. They stay down until it is back."
+                f"'{name}' is lost, and nothing proves that its units stopped: it has neither a fuse nor a "
+                "fence device. They stay down until it is back."
             )
             self._desk.report(MessageId.FENCING_FAILED, PRIORITY_ERROR, text)
 

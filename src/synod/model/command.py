@@ -241,8 +241,7 @@ class Proof(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fenced:
-    """Proof that one incarnation of a node is gone: its grants are void, and it may not come back as it was.
-    """
+    """Proof that an incarnation of a node is gone: its grants are void, and it may not come back."""
 
     node: NodeName
     boot: str

@@ -21,7 +21,7 @@ HEARTBEAT: Final = 0
 
 
 SILENCE: Final = "no sign of life"
-"""How the reason of a loss begins when nothing came any more; any other reason shows a machine that lives."""
+"""How the reason of a loss begins when nothing came any more; any other shows a machine that lives."""
 
 
 class LinkOwner(Protocol):
