@@ -52,7 +52,7 @@ def test_shell_syntax(program: Path) -> None:
 def test_every_file_names_its_licence() -> None:
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     exempt = re.compile(
-        r"(^|/)(LICENSE|py\.typed|\.gitignore|\.editorconfig|README\.md|format|changelog|empty)$"
+        r"(^|/)(LICENSE|py\.typed|\.gitignore|\.editorconfig|README\.md|format|changelog|copyright|empty)$"
         r"|^tests/(golden|generator|config|verify|plans|sim|cli)/"
     )
     names = [name for name in listed.split("\0") if name and not exempt.search(name)]
@@ -83,7 +83,7 @@ def test_tests_use_no_mocks_and_no_sleeps(path: Path) -> None:
     text = path.read_text()
     if path == Path(__file__):
         return
-    for forbidden in ("unittest.mock", "monkeypatch.setattr", "mark.flaky"):
+    for forbidden in ("unittest.mock", "mocker.patch", "mark.flaky"):
         assert forbidden not in text
 
 

@@ -58,7 +58,7 @@ def every_page() -> pytest.MarkDecorator:
 
 def test_all_pages_are_there() -> None:
     assert [page.name for page in PAGES] == [
-        "synod-dependency.7.rst", "synod-generator.8.rst", "synod-unit.5.rst", "synod.7.rst",
+        "synod-address@.service.8.rst", "synod-dependency.7.rst", "synod-generator.8.rst", "synod-unit.5.rst", "synod.7.rst",
         "synod.conf.5.rst", "synodctl.1.rst", "synodd.8.rst",
     ]  # fmt: skip
 

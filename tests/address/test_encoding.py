@@ -116,7 +116,7 @@ def test_it_takes_what_the_library_calls_a_host(synod_address, host, prefix):
         assert not is_odd
 
 
-@pytest.mark.parametrize(("text", "seconds"), [("", 0.03), ("0", 0), ("250", 0.25), ("5000", 5)])
+@pytest.mark.parametrize(("text", "seconds"), [("", 0.02), ("0", 0), ("250", 0.25), ("5000", 5)])
 def test_probe_times(synod_address, text, seconds):
     assert synod_address.parse_probe(text) == seconds
 

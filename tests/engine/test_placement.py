@@ -209,6 +209,17 @@ def test_colocation_and_separation() -> None:
     assert where(world, "spare") not in ("", where(world, "web"))
 
 
+def test_a_unit_is_placed_when_the_one_that_shuns_it_has_gone() -> None:
+    world = cluster(on("db", "a"), on("web", "a", separate_from="db"))
+    assert systemctl(world, "b", "start", "web").status == 0
+    call = systemctl(world, "b", "start", "db")
+    assert call.status == 1
+    (text,) = gate_text(world["b"], "db")
+    assert "a: web.service is placed there and has SeparateFrom=db.service" in text
+    assert systemctl(world, "a", "stop", "web").status == 0
+    becomes(world, lambda: where(world, "db") == "a", "db takes its place")
+
+
 def test_a_partner_that_is_not_placed_is_the_reason() -> None:
     world = cluster(spec("address"), spec("web", colocate_with="address"))
     call = systemctl(world, "a", "start", "web")

@@ -314,7 +314,7 @@ def test_a_masked_process_keeps_the_grant_until_it_is_gone() -> None:
     world = cluster(DB)
     behave(world, "db", linger_usec=4 * SEC)
     systemctl(world, "a", "start", "db")
-    (node,) = where(world, "db")
+    node = where(world, "db")
     assert systemctl(world, node, "stop", "db").status == 0
     start = world.systemctl("abc".replace(node, "")[0], "start", u("db"))
     world.run(2 * SEC)

@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """A world in which packets take no time; golden scripts say what happens to whom.
 
-A script is a sequence of blocks, separated by blank lines: ``# why``, commands, ``----``, what then happened.
+A script is a sequence of blocks, separated by blank lines: ``# why``, commands, ``----``, what then
+happened.
 
     cluster A B C           nodes of a cluster, up, each other's members, their first words said
     run 5s                  let time pass; packets are not printed
     watch 1s                the same, and print packets, without rumours about nodes that do as well as known
-    until A TEXT            let time pass until A says something that begins so; not printed
-    deaf A / hears A        A's streams are not heard by anyone; they are
     cut A B / heal          lose everything between A and B; stop doing so
     mute A B                lose datagrams from A to B, and nothing else
     kill A / start A [N]    power cut; a new life, with incarnation N
@@ -15,8 +14,11 @@ A script is a sequence of blocks, separated by blank lines: ``# why``, commands,
     hear A B RUMOUR         A hears from B: alive C 3, suspect C 3 by D, faulty C 3 by D
     heard A B               A hears B's stream now
     set A NAME [VALUE]      add A B / remove A B / leave A
-    state [A]               print what everyone, or A, thinks
+    doomed A B              from now on they may be called faulty though they run
+    state [A B]             print what everyone, or A and B, think
 """
+
+from gossip_world import SEC, Host, World
 
 from synod.base.ids import NodeName
 from synod.base.usec import format_span, parse_span
@@ -32,23 +34,16 @@ from synod.gossip.effects import (
 )
 from synod.gossip.events import Event, Leave, MemberAdded, MemberRemoved, SetAttribute, StreamHeard
 from synod.gossip.messages import (
-    Ack,
     Alive,
-    Digest,
+    Attributes,
     Faulty,
     Message,
-    Nack,
-    Ping,
     PingRequest,
     Profile,
     Rumour,
     Suspect,
     Versions,
 )
-
-from gossip_world import SEC, Host, World
-
-UNTIL_MAX = 200 * SEC
 
 
 class Stage(World):
@@ -76,9 +71,9 @@ class Stage(World):
                 self._lines.append(f"{host.name}: {describe(effect)}")
         return effects
 
-    def post(self, source: Host, target: Host, data: bytes) -> None:
+    def post(self, source: Host, target: Host, messages: tuple[Message, ...]) -> None:
         if (source.name, target.name) not in self._muted:
-            super().post(source, target, data)
+            super().post(source, target, messages)
 
     # Commands
 
@@ -94,11 +89,6 @@ class Stage(World):
         self.run(parse_span(span))
 
     do_watch = do_run
-
-    def do_until(self, name: str, *words: str) -> None:
-        said = f"{name}: {' '.join(words)}"
-        self.run_until(lambda: any(line.startswith(said) for line in self._lines), UNTIL_MAX)
-        self._lines = [line for line in self._lines if line.startswith(said)]
 
     def do_cut(self, one: str, other: str) -> None:
         self.sever([one], [other])
@@ -146,7 +136,6 @@ class Stage(World):
         self.step(self._host(name), Leave())
 
     def do_doomed(self, *names: str) -> None:
-        """Tell the judge that they may be called faulty."""
         for name in names:
             self._host(name).trouble = 1 << 62
 
@@ -184,7 +173,7 @@ def describe(effect: Effect) -> str:
         case StatusChanged(peer=peer, status=status, incarnation=incarnation, accusers=accusers):
             return f"{peer} {status.value} {incarnation}{' by ' + ' '.join(accusers) if accusers else ''}"
         case AttributesChanged(peer=peer, attributes=attributes):
-            return f"{peer} has {' '.join(f'{name}={value}' for name, value in attributes) or 'no attributes'}"
+            return f"{peer} has {listed(attributes) or 'no attributes'}"
         case AttributeRejected(name=name, reason=reason):
             return f"{name} rejected: {reason}"
         case Refuted(accuser=accuser, incarnation=incarnation):
@@ -197,14 +186,8 @@ def describe(effect: Effect) -> str:
 
 def describe_message(message: Message) -> str:
     match message:
-        case Ping():
-            return "ping"
         case PingRequest(target=target):
             return f"ping {target} for me"
-        case Ack():
-            return "ack"
-        case Nack():
-            return "nack"
         case Alive(node=node, incarnation=incarnation):
             return f"alive {node} {incarnation}"
         case Suspect(node=node, incarnation=incarnation, accuser=accuser):
@@ -212,8 +195,12 @@ def describe_message(message: Message) -> str:
         case Faulty(node=node, incarnation=incarnation, accuser=accuser):
             return f"faulty {node} {incarnation} by {accuser}"
         case Profile(node=node, attributes=attributes):
-            return f"profile {node} {' '.join(f'{name}={value}' for name, value in attributes)}".rstrip()
-        case Digest():
-            return "digest"
+            return f"profile {node} {listed(attributes)}".rstrip()
         case Versions(rows=rows):
             return f"versions of {' '.join(row.node for row in rows)}"
+        case _:
+            return type(message).__name__.lower()
+
+
+def listed(attributes: Attributes) -> str:
+    return " ".join(f"{name}={value}" for name, value in attributes)

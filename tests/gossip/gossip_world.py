@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Nodes that gossip over a network which loses, delays and cuts, in one thread and without a clock of its own.
+"""Nodes that gossip over a network which loses, delays and cuts, in one thread and without a clock.
 
-Everything passes through the codec. The judge notes who was slandered, and checks after every step what must
-hold always; it knows nothing of what the world does to the nodes except who is well.
+Everything passes through the codec, but in large worlds. The judge notes who was slandered, and checks after
+every step what must hold always; it knows nothing of what the world does to the nodes except who is well.
 """
 
 import heapq
@@ -24,8 +24,8 @@ from synod.gossip.events import (
 )
 from synod.gossip.machine import Gossip
 from synod.gossip.members import Status
-from synod.gossip.messages import Message
-from synod.gossip.timing import COMPOUND_BYTES_MAX, Timing
+from synod.gossip.messages import Attributes, Message, bytes_max
+from synod.gossip.timing import COMPOUND_BYTES_MAX, MESSAGES_MAX, Timing
 from synod.wire.gossip import decode_gossip, encode_gossip
 
 MSEC = 1000
@@ -59,7 +59,8 @@ class Host:
         self.life = 0
         self.is_up = False
         self.is_stopped = False
-        self.waiting: list[tuple[NodeName, bytes]] = []
+        self.is_deaf = False
+        self.waiting: list[tuple[NodeName, tuple[Message, ...]]] = []
         self.streams: dict[NodeName, int] = {}  # when each was heard
         self.trouble = 0
         """Until when this host must be expected to be missed."""
@@ -87,19 +88,34 @@ class Judge:
         self.beliefs: list[Belief] = []
         self._newest: dict[tuple[NodeName, int, NodeName], tuple[int, int]] = {}
         self._incarnations: dict[NodeName, int] = {}
+        self._said: dict[NodeName, list[Attributes]] = {}
+        self._learnt: dict[tuple[NodeName, int, NodeName], int] = {}
 
     def see(self, now: int, host: Host, effects: Iterable[Effect]) -> None:
         incarnation = host.gossip.incarnation
         self._incarnations[host.name] = max(incarnation, self._incarnations.get(host.name, 0))
+        said = self._said.setdefault(host.name, [()])
+        if host.gossip.attributes != said[-1]:
+            said.append(host.gossip.attributes)
         for effect in effects:
             if isinstance(effect, SendPacket):
                 if host.gossip.view(effect.peer) is None:
                     raise ViolationError(f"members only: {host.name} talks to {effect.peer}")
             elif isinstance(effect, StatusChanged):
                 self._change(now, host, effect)
+            elif isinstance(effect, AttributesChanged):
+                self._learn(host, effect)
 
     def forget(self, host: Host, peer: NodeName) -> None:
         self._newest.pop((host.name, host.life, peer), None)
+        self._learnt.pop((host.name, host.life, peer), None)
+
+    def _learn(self, host: Host, change: AttributesChanged) -> None:
+        key, said = (host.name, host.life, change.peer), self._said[change.peer]
+        since = self._learnt.get(key, 0)
+        if change.attributes not in said[since:]:
+            raise ViolationError(f"facts only grow newer: {host.name} learns old ones of {change.peer}")
+        self._learnt[key] = said.index(change.attributes, since)
 
     def _change(self, now: int, host: Host, change: StatusChanged) -> None:
         key, news = (host.name, host.life, change.peer), (change.incarnation, change.status.rank)
@@ -109,30 +125,38 @@ class Judge:
         if change.incarnation > max(1, self._incarnations.get(change.peer, 0)):
             raise ViolationError(f"own incarnation: {change.peer} never was {change.incarnation}")
         self.beliefs.append(Belief(now, host.name, change.peer, change.status))
-        if change.status is Status.FAULTY and now > self._hosts[change.peer].trouble:
+        peer = self._hosts.get(change.peer)
+        if change.status is Status.FAULTY and peer is not None and now > peer.trouble:
             raise ViolationError(f"the living are not faulty: {host.name} buries {change.peer} at {now}")
 
-    def suspicions(self, *, since: int = 0) -> list[Belief]:
-        return [belief for belief in self.beliefs if belief.status is Status.SUSPECT and belief.time >= since]
+    @property
+    def suspected(self) -> list[NodeName]:
+        """Whom anybody held suspect, once for each who did."""
+        return [belief.peer for belief in self.beliefs if belief.status is Status.SUSPECT]
+
+    def demand_no_slander(self, except_for: Host | None = None) -> None:
+        for belief in self.beliefs:
+            if except_for is None or belief.peer != except_for.name:
+                raise ViolationError(f"nobody is slandered: {belief}")
 
 
 class World:
     """All hosts, the judge and the network between."""
 
     def __init__(self, names: Sequence[str], seed: object = 0, timing: Timing | None = None, *,
-                 has_streams: bool = True) -> None:
+                 has_streams: bool = True, has_codec: bool = True) -> None:
         self.now = 1 * SEC
         self.seed = seed
         self.dice = random.Random(f"world {seed}")
         self.timing = timing if timing is not None else Timing()
         self.has_streams = has_streams
+        self.has_codec = has_codec
         self.hosts = {NodeName(name): Host(NodeName(name)) for name in names}
         self.judge = Judge(self.hosts)
         self.loss = 0.0
         self.delay = 2 * MSEC
         self.cut: set[tuple[NodeName, NodeName]] = set()
         self.packets = 0
-        self.bytes = 0
         self._heap: list[tuple[int, int, Callable[[], None]]] = []
         self._count = 0
         self._timer: dict[NodeName, int] = {}
@@ -165,21 +189,19 @@ class World:
         self.judge.see(self.now, host, effects)
         for effect in effects:
             if isinstance(effect, SendPacket):
-                data = encode_gossip(effect.messages)
-                if len(data) > COMPOUND_BYTES_MAX:
-                    raise ViolationError(f"packets are bounded: {len(data)} bytes")
                 self.packets += 1
-                self.bytes += len(data)
                 target = self.hosts.get(effect.peer)
                 if target is not None:
-                    self.post(host, target, data)
-            elif isinstance(effect, AttributesChanged):
-                self.learnt(host, effect)
+                    self.post(host, target, self.packed(effect.messages))
         self.arm(host)
         return effects
 
-    def learnt(self, host: Host, change: AttributesChanged) -> None:
-        """Somebody's attributes arrived."""
+    def packed(self, messages: tuple[Message, ...]) -> tuple[Message, ...]:
+        """Return what arrives of a packet: all of it, if the codec can be trusted."""
+        size = sum(bytes_max(message) for message in messages)
+        if size > COMPOUND_BYTES_MAX or len(messages) > MESSAGES_MAX:
+            raise ViolationError(f"packets are bounded: {len(messages)} messages")
+        return decode_gossip(encode_gossip(messages)) if self.has_codec else messages
 
     def arm(self, host: Host) -> None:
         deadline = host.gossip.deadline
@@ -195,16 +217,15 @@ class World:
 
     # Hosts
 
-    def boot(self, host: Host, *, incarnation: int | None = None, members: Iterable[str] | None = None) -> None:
+    def boot(self, host: Host, *, incarnation: int | None = None) -> None:
         host.life += 1
         host.is_up, host.is_stopped = True, False
         host.waiting.clear()
         host.streams.clear()
-        host.gossip = Gossip(name=host.name, entropy=Dice((self.seed, host.name, host.life)), timing=self.timing,
+        host.gossip = Gossip(name=host.name, timing=self.timing,
+                             entropy=Dice((self.seed, host.name, host.life)),
                              incarnation=incarnation if incarnation is not None else host.life * 1000)
-        for name in members if members is not None else self.hosts:
-            if name != host.name:
-                self.step(host, MemberAdded(name=NodeName(name)))
+        self._catch_up(host)
         self.step(host, Tick())
         if self.has_streams:
             life = host.life
@@ -218,9 +239,9 @@ class World:
         host.is_up = False
         host.trouble = 1 << 62
 
-    def stop(self, host: Host) -> None:
-        """As SIGSTOP does: packets wait for it, up to what a socket holds."""
-        host.is_stopped = True
+    def stop(self, host: Host, *, is_deaf: bool = False) -> None:
+        """As SIGSTOP does: packets wait, up to what a socket holds; or, deaf, as the pause of a VM does."""
+        host.is_stopped, host.is_deaf = True, is_deaf
         host.trouble = 1 << 62
 
     def resume(self, host: Host, *, is_timer_first: bool = False) -> None:
@@ -230,23 +251,26 @@ class World:
         if is_timer_first:
             self.step(host, Tick())
         waiting, host.waiting = host.waiting, []
-        for source, data in waiting:
-            self._read(host, source, data)
+        for source, messages in waiting:
+            self.receive(host, source, messages)
         self.step(host, Tick())
+        self._catch_up(host)
 
-    def stall(self, host: Host, span: int) -> None:
-        self.stop(host)
-        life = host.life
-
-        def wake() -> None:
-            if host.life == life and host.is_up:
-                self.resume(host)
-        self.at(span, wake)
+    def _catch_up(self, host: Host) -> None:
+        """Tell a host what the log says."""
+        known = [view.name for view in host.gossip.members]
+        for name in known:
+            if name not in self.hosts:
+                self.judge.forget(host, name)
+                self.step(host, MemberRemoved(name=name))
+        for name in list(self.hosts):
+            if name != host.name and name not in known:
+                self.step(host, MemberAdded(name=name))
 
     def add(self, name: str) -> Host:
         host = self.hosts[NodeName(name)] = Host(NodeName(name))
         for other in self.running():
-            self.step(other, MemberAdded(name=host.name))
+            self._catch_up(other)
         self.boot(host)
         return host
 
@@ -254,15 +278,14 @@ class World:
         self.hosts[NodeName(name)].is_up = False
         del self.hosts[NodeName(name)]
         for other in self.running():
-            self.judge.forget(other, NodeName(name))
-            self.step(other, MemberRemoved(name=NodeName(name)))
+            self._catch_up(other)
 
     def running(self) -> list[Host]:
         return [host for host in self.hosts.values() if host.runs]
 
     # Network
 
-    def post(self, source: Host, target: Host, data: bytes) -> None:
+    def post(self, source: Host, target: Host, messages: tuple[Message, ...]) -> None:
         if (source.name, target.name) in self.cut or self.dice.random() < self.loss:
             return
         life = target.life
@@ -270,14 +293,11 @@ class World:
         def arrive() -> None:
             if target.is_up and target.life == life and (source.name, target.name) not in self.cut:
                 if target.is_stopped:
-                    if len(target.waiting) < SOCKET_PACKETS_MAX:
-                        target.waiting.append((source.name, data))
+                    if len(target.waiting) < SOCKET_PACKETS_MAX and not target.is_deaf:
+                        target.waiting.append((source.name, messages))
                 else:
-                    self._read(target, source.name, data)
+                    self.receive(target, source.name, messages)
         self.at(self.dice.randrange(self.delay // 4, self.delay), arrive)
-
-    def _read(self, target: Host, source: NodeName, data: bytes) -> None:
-        self.receive(target, source, decode_gossip(data))
 
     def receive(self, target: Host, source: NodeName, messages: tuple[Message, ...]) -> tuple[Effect, ...]:
         return self.step(target, PacketReceived(peer=source, messages=messages))

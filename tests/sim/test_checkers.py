@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""The checkers are proved by engines that are wrong on purpose: each must be caught, and for what it does."""
+"""The checkers are proved by engines that are wrong on purpose: each must be caught by its name."""
 
 from collections.abc import Callable
 

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Real nodes of each release, a cluster on three of them, and how to look at what systemd did.
 
-Two more machines of the lab are no members: tests of joining and leaving use them. A test may leave the shared
-cluster in any state; the next one's fixture heals it.
+Two more machines of the lab are no members: tests of joining and leaving use them. A test may leave the
+shared cluster in any state; the next one's fixture heals it.
 """
 
 import contextlib
 import json
+import os
 import socket
 import subprocess
 import time
@@ -17,13 +18,15 @@ from typing import Any, Final
 
 import pytest
 
-from synod.lab.cluster import Lab
+from synod.lab import remains
+from synod.lab.cluster import DIRECTORY, Lab
 
 ROOT = Path(__file__).parent.parent.parent
 NODES = ("node1", "node2", "node3")
 SPARES = ("node4", "node5")
 """Machines with the package that are no members of the shared cluster."""
 RELEASES = ("bookworm", "trixie")
+LABS: Final = "sys"
 
 ONE_RELEASE: Final = pytest.mark.parametrize("booted", ["trixie"], indirect=True)
 """For what no release of systemd has a part in, to save time."""
@@ -122,11 +125,14 @@ class Cluster:
             for name, text in units.items():
                 self.lab.write(node, f"/etc/systemd/system/{name}", text)
             self.ok(node, "systemctl", "daemon-reload")
-        for name in [name for name, text in units.items() if "[X-Synod]" in text and "@." not in name]:
-            self.wait(
-                lambda name=name: set(nodes) <= set(self.show(name).get("reports", {})),
-                f"{name} is reported",
-            )
+        annotated = [name for name, text in units.items() if "[X-Synod]" in text and "@." not in name]
+        self.wait(
+            lambda: all(self.is_reported(name, nodes) for name in annotated), f"reports of {annotated}"
+        )
+
+    def is_reported(self, unit: str, nodes: tuple[str, ...] = NODES) -> bool:
+        """Return whether the log knows that these nodes have a unit."""
+        return set(nodes) <= set(self.show(unit).get("reports", {}))
 
     @contextlib.contextmanager
     def units(self, units: Mapping[str, str], nodes: tuple[str, ...] = NODES) -> Iterator[None]:
@@ -219,10 +225,9 @@ class Cluster:
 
     def moments(self, node: str, unit: str, message: str) -> list[float]:
         """Return when systemd said something of a unit, in seconds of the one clock of all nodes."""
-        lines = self.ok(
-            node, "journalctl", "-o", "json", "--output-fields=__REALTIME_TIMESTAMP,UNIT", f"MESSAGE_ID={message}",
-            f"UNIT={unit}", "--no-pager",
-        )  # fmt: skip
+        match = (f"MESSAGE_ID={message}", f"UNIT={unit}")
+        fields = "--output-fields=__REALTIME_TIMESTAMP,UNIT"
+        lines = self.ok(node, "journalctl", "-o", "json", fields, "--no-pager", *match)
         return [int(json.loads(line)["__REALTIME_TIMESTAMP"]) / 1e6 for line in lines.splitlines() if line]
 
     def last(self, node: str, unit: str, message: str) -> float:
@@ -233,13 +238,13 @@ class Cluster:
 
     def cursor(self, node: str) -> str:
         """Return a place in the journal for ``since``."""
-        return self.ok(node, "journalctl", "-n1", "-o", "cat", "--show-cursor", "--no-pager").rpartition(
-            "cursor: "
-        )[2]
+        shown = self.ok(node, "journalctl", "-n1", "-o", "cat", "--show-cursor", "--no-pager")
+        return shown.rpartition("cursor: ")[2]
 
     def since(self, node: str, cursor: str) -> str:
-        """Return what the journal got after a place."""
-        return self.ok(node, "journalctl", "-o", "cat", "--no-pager", f"--after-cursor={cursor}")
+        """Return what the agent wrote to the journal after a place."""
+        argv = ("journalctl", "-u", "synod.service", "-o", "cat", "--no-pager", f"--after-cursor={cursor}")
+        return self.ok(node, *argv)
 
     def wait(self, condition: Callable[[], object], what: str, timeout: float = 20) -> None:
         """Wait until a condition holds; fail with what was waited for."""
@@ -295,14 +300,19 @@ def join_all(cluster: Cluster) -> None:
 @pytest.fixture(scope="session", params=RELEASES)
 def booted(request: pytest.FixtureRequest) -> Iterator[Cluster]:
     """Nodes of a release, three of them with a cluster, shared by the tests of a session."""
-    lab = Lab(f"sys{request.param[0]}")
-    lab.up(nodes=len(NODES) + len(SPARES), release=request.param, deb=deb())
-    try:
+    release = request.param
+    for name in remains.orphans():
+        if name.startswith(LABS):
+            remains.remove(name, DIRECTORY)
+    # A name of its own: sessions on one machine do not disturb each other.
+    with Lab(f"{LABS}{release[0]}{os.getpid()}") as lab:
+        lab.up(nodes=len(NODES) + len(SPARES), release=release, deb=deb())
         cluster = Cluster(lab)
         join_all(cluster)
         yield cluster
-    finally:
-        lab.down()
+        for node in filter(lab.is_on, (*NODES, *SPARES)):
+            said = cluster.ok(node, "journalctl", "-u", "synod.service", "-o", "cat", "--no-pager")
+            assert "Traceback" not in said, node
 
 
 DB = """[Unit]

@@ -13,7 +13,13 @@ SLOW_START = "[Service]\nExecStartPre=/bin/sleep 1.5\n"
 SLOW_STOP = "[Service]\nExecStop=/bin/sleep 1.5\n"
 SOLO = "[X-Synod]\nNodes=node1\nDependencyTimeoutSec=2\n[Service]\nExecStart=/bin/sleep infinity\n"
 OTHER = "[X-Synod]\nDependencyTimeoutSec=2\n[Service]\nExecStart=/bin/sleep infinity\n"
-BOUND = "[X-Synod]\nBindsTo=db.service\nAfter=db.service\nNodes=node3\n[Service]\nExecStart=/bin/sleep infinity\n"
+BOUND = """[X-Synod]
+BindsTo=db.service
+After=db.service
+Nodes=node3
+[Service]
+ExecStart=/bin/sleep infinity
+"""
 HOLD_LIMIT_SEC = 3
 
 

@@ -102,8 +102,8 @@ def test_a_crashed_provider_leaves_a_requires_dependant_running(running: Cluster
 
 
 def test_a_crashed_provider_stops_a_bound_dependant(running: Cluster) -> None:
-    text = "[X-Synod]\nBindsTo=db.service\nAfter=db.service\nNodes=node3\n[Service]\nExecStart=/bin/sleep infinity\n"
-    running.install(bound_service=text)
+    service = "[Service]\nExecStart=/bin/sleep infinity\n"
+    running.install(bound_service=f"[X-Synod]\nBindsTo=db.service\nAfter=db.service\nNodes=node3\n{service}")
     assert running.systemctl("node1", "start", "bound.service") == 0
     assert running.active("bound.service") == ["node3"]
     running.ok("node1", "sh", "-c", "kill -9 $(systemctl show -p MainPID --value db.service)")

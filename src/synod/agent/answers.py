@@ -89,7 +89,8 @@ class Answers:
 
     def dismiss(self, client: Client) -> None:
         """Answer who asked a member, now that this node is none any more."""
-        if self._leaving.pop(client.number, None) is not None or client.is_waiter:
+        if client.number in self._leaving or client.is_waiter:
+            self._leaving.pop(client.number, None)
             client.answer(ExitStatus.SUCCESS)
         else:
             client.answer(NotConfiguredError.exit_status, "this node has left its cluster")

@@ -76,11 +76,13 @@ class Duty:
 
     def _widen(self, units: dict[UnitName, None]) -> list[UnitName]:
         """Add the units whose placement hangs on the given ones."""
-        found = dict(units)
-        for name, row in self._desk.state.rows.items():
-            if row.is_wanted and row.spec is not None and not row.grants:
+        found, rows = dict(units), self._desk.state.rows
+        specs = [rows[unit].spec for unit in units if unit in rows]
+        shunned = dict.fromkeys(name for spec in specs if spec is not None for name in spec.separate_from)
+        for name, row in rows.items():
+            if row.is_wanted and row.spec is not None and len(row.grants) < (row.spec.instances or 0):
                 partners = (*row.spec.colocate_with, *row.spec.separate_from)
-                if any(partner in units for partner in partners):
+                if name in shunned or any(partner in units for partner in partners):
                     found[name] = None
         return list(found)
 

@@ -264,6 +264,7 @@ class Node:
         if entry.duplicate:
             parts.proposals.settle(entry.req, Change())
             return
+        self.desk.has_log = True
         change = self.state.apply(decode_command(entry.payload), entry.index)
         self.desk.touch(change.units)
         for name in change.nodes:

@@ -74,13 +74,13 @@ class Judge:
 
     def _is_rising(self, unit: UnitName) -> bool:
         row = self._desk.row(unit)
-        if not row.is_wanted or self._readiness.is_up(unit):
+        if row.spec is None or not row.is_wanted or self._readiness.is_up(unit):
             return False
         if self._is_doomed(unit):
             return False
-        if row.spec is not None and not row.spec.is_exclusive:
+        if not row.spec.is_exclusive:
             return any(self._desk.state.nodes[node].may_be_granted for node in row.reports)
-        return bool(row.grants) or any(not text for text in self.refusals(unit).values())
+        return self._has_place(unit)
 
     def _is_doomed(self, unit: UnitName, seen: tuple[UnitName, ...] = ()) -> bool:
         """Whether something that the unit requires will not come up: nobody waits for it then."""
@@ -88,9 +88,17 @@ class Judge:
         for name in (*spec.requires, *spec.binds_to) if spec is not None else ():
             if name in seen or self._readiness.is_up(name):
                 continue
-            if stands_in_the_way(self._desk.state, name) or self._is_doomed(name, (*seen, unit)):
+            if stands_in_the_way(self._desk.state, name) or not self._has_place(name):
+                return True
+            if self._is_doomed(name, (*seen, unit)):
                 return True
         return False
+
+    def _has_place(self, unit: UnitName) -> bool:
+        """Whether some node runs, starts or might be given the unit."""
+        row = self._desk.row(unit)
+        is_exclusive = row.spec is not None and row.spec.is_exclusive
+        return not is_exclusive or bool(row.grants) or not all(self.refusals(unit).values())
 
     # What becomes of it?
 

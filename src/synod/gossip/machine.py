@@ -122,7 +122,7 @@ class Gossip:
         if not self._is_started:
             return Usec(0)
         times: list[Usec | None] = []
-        if len(self._state.queue) and len(self._state.members):
+        if not self._state.queue.is_empty and len(self._state.members):
             times.append(self._round_due)
         if not self._myself.is_leaving:
             times += [self._detector.deadline, self._opinions.deadline, self._exchange.deadline]
@@ -176,7 +176,7 @@ class Gossip:
     def _spread(self) -> None:
         """Tell a few random members what is new."""
         state = self._state
-        if not len(state.queue) or state.now < self._round_due:
+        if state.queue.is_empty or state.now < self._round_due:
             return
         self._round_due = Usec(state.now + state.timing.gossip_interval)
         for member in state.some(state.members.reachable(), state.timing.gossip_nodes):

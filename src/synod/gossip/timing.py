@@ -13,11 +13,8 @@ from typing import Final
 
 from synod.base.usec import USEC_PER_MSEC, USEC_PER_SEC, Usec
 
-PACKET_BYTES_MAX: Final = 1400
-"""Payload of one UDP packet: below 1500 less the headers of IPv6, UDP and one tunnel, so never in pieces."""
-
 COMPOUND_BYTES_MAX: Final = 1280
-"""What remains for messages once the packet is sealed (net/sealed.py takes at most 109 bytes)."""
+"""All messages of one packet: what remains of 1400 bytes once it is sealed, see net/sealed.py."""
 
 MESSAGES_MAX: Final = 255
 """Messages in one packet."""

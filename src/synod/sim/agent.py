@@ -16,9 +16,11 @@ from synod.ledger.effects import Persist
 from synod.model.spec import UnitSpec
 from synod.model.unit import LocalUnit
 from synod.sim.clock import Clock, Dice
+from synod.sim.definitions import GRANT, LEASE, UP
 from synod.sim.disk import Disk
 from synod.sim.network import Network
-from synod.sim.services import ServiceManager, Waiter
+from synod.sim.services import ServiceManager
+from synod.sim.surroundings import Waiter
 from synod.wire.messages import decode_message, encode_message
 
 TICKS_MAX: Final = 200
@@ -262,17 +264,17 @@ class Agent:
         run = self.machine.run
         match effect:
             case effects.WriteGrant(unit=unit, epoch=epoch):
-                run[f"grant/{unit}"] = epoch
+                run[GRANT + unit] = epoch
             case effects.RemoveGrant(unit=unit):
-                run.pop(f"grant/{unit}", None)
+                run.pop(GRANT + unit, None)
             case effects.WriteUp(unit=unit):
-                run[f"up/{unit}"] = 0
+                run[UP + unit] = 0
             case effects.RemoveUp(unit=unit):
-                run.pop(f"up/{unit}", None)
+                run.pop(UP + unit, None)
             case effects.WriteLease():
-                run["lease"] = 0
+                run[LEASE] = 0
             case effects.RemoveLease():
-                run.pop("lease", None)
+                run.pop(LEASE, None)
             case _:
                 assert_never(effect)
 
@@ -304,12 +306,12 @@ class Agent:
 def gates_of(run: dict[str, int]) -> dict[UnitName, Epoch]:
     """Return the grants that an earlier agent left in /run/synod."""
     return {
-        UnitName(path.removeprefix("grant/")): Epoch(epoch)
+        UnitName(path.removeprefix(GRANT)): Epoch(epoch)
         for path, epoch in run.items()
-        if path.startswith("grant/")
+        if path.startswith(GRANT)
     }
 
 
 def ups_of(run: dict[str, int]) -> tuple[UnitName, ...]:
     """Return the up files that an earlier agent left in /run/synod."""
-    return tuple(UnitName(path.removeprefix("up/")) for path in run if path.startswith("up/"))
+    return tuple(UnitName(path.removeprefix(UP)) for path in run if path.startswith(UP))

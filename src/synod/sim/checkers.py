@@ -114,7 +114,9 @@ class OrderChecker(Checker):
             self._crashed[unit] = self._clock.now
             return
         hold = machine.services.show(hold_of(unit))
-        if hold.result == "timeout" or any(is_active(other, unit) for other in self._machines.values()):
+        # A restart typed while a stop waits makes PID 1 cancel the hold's stop job and pass it by.
+        is_forced = hold.result == "timeout" or hold.active == "deactivating"
+        if is_forced or any(is_active(other, unit) for other in self._machines.values()):
             return
         if machine.specs[unit].instances != 1 and self._crashed.get(unit, 0) + NEWS_USEC > self._clock.now:
             return  # another instance was to carry the dependants

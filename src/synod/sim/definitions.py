@@ -14,6 +14,9 @@ from synod.model.unit import bound_of, hold_of, mirror_of
 
 DRAIN: Final = UnitName("synod-drain.service")
 LEASE: Final = "lease"
+GRANT: Final = "grant/"
+UP: Final = "up/"
+"""Files and folders below /run/synod that conditions look at."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,17 +62,6 @@ class Behaviour:
     """RestartSec= of a unit with Restart=on-failure."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Paths:
-    """Names of the files below /run/synod that conditions look at."""
-
-    grant: str = "grant/"
-    up: str = "up/"
-
-
-PATHS: Final = Paths()
-
-
 def annotated(spec: UnitSpec) -> UnitFile:
     """Return a unit with the drop-in that the generator writes for its annotation."""
     gate = UnitName(f"synod-gate@{spec.unit}.service")
@@ -83,7 +75,7 @@ def annotated(spec: UnitSpec) -> UnitFile:
             found.append(mirror(name))
             if name in spec.after and mirror(name) not in after:
                 after.append(mirror(name))
-    needs = (PATHS.grant + spec.unit, LEASE) if spec.is_exclusive else (PATHS.grant + spec.unit,)
+    needs = (GRANT + spec.unit, LEASE) if spec.is_exclusive else (GRANT + spec.unit,)
     return UnitFile(
         unit=spec.unit,
         requires=tuple(requires),
@@ -101,9 +93,9 @@ def of_synod(unit: UnitName) -> UnitFile | None:
     subject = UnitName(rest.rpartition(".")[0])
     match prefix:
         case "synod-gate":
-            return UnitFile(unit=unit, needs_not=(PATHS.grant + subject, LEASE), asks_at_start="place")
+            return UnitFile(unit=unit, needs_not=(GRANT + subject, LEASE), asks_at_start="place")
         case "synod-await":
-            return UnitFile(unit=unit, needs_not=(PATHS.up + subject,), asks_at_start="want")
+            return UnitFile(unit=unit, needs_not=(UP + subject,), asks_at_start="want")
         case "synod-mirror":
             waiter = UnitName(f"synod-await@{subject}.service")
             return UnitFile(unit=unit, requires=(waiter,), after=(waiter,))
@@ -115,7 +107,7 @@ def of_synod(unit: UnitName) -> UnitFile | None:
                 part_of=(subject,),
                 after=(subject,),
                 before=(DRAIN,),
-                needs=(PATHS.grant + subject,),
+                needs=(GRANT + subject,),
                 asks_at_stop="release",
                 timeout_usec=60 * USEC_PER_SEC,
             )

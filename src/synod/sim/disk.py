@@ -21,6 +21,7 @@ class Disk:
         self._dice = dice
         self._writing: deque[Persist] = deque()
         self._life = 0
+        self._has_failed = False
         self.hard_state = HardState()
         self.entries: list[Entry] = []
         self.delay_usec = 2 * USEC_PER_MSEC
@@ -35,7 +36,9 @@ class Disk:
         def done() -> None:
             if life != self._life or persist not in self._writing:
                 return
-            if self.is_broken:
+            if self.is_broken or self._has_failed:
+                # Whoever writes has to stop: what comes after a lost write is worth nothing.
+                self._has_failed = True
                 self._writing.remove(persist)
                 answer(persist.seq, "Input/output error")
                 return
@@ -48,8 +51,10 @@ class Disk:
     def crash(self) -> None:
         """End the writer's life; of what was not synced some beginning happens to be there."""
         self._life += 1
-        for _ in range(self._dice.below(len(self._writing) + 1) if not self.is_broken else 0):
+        is_writable = not self.is_broken and not self._has_failed
+        for _ in range(self._dice.below(len(self._writing) + 1) if is_writable else 0):
             self._complete()
+        self._has_failed = False
         self._writing.clear()
 
     def wipe(self) -> None:

@@ -68,6 +68,7 @@ _WEIGHTS: Final = {
     "agent": 2,
     "weather": 3,
     "reload": 2,
+    "disk": 2,
 }
 _BAG: Final = tuple(name for name, weight in _WEIGHTS.items() for _ in range(weight))
 
@@ -145,6 +146,7 @@ def play(storm: Storm) -> World:
             do(world, deed)
         calm(world)
         converge(world)
+        agree(world)
     except (ViolationError, StuckError, AssertionError) as error:
         when = world.clock.now / USEC_PER_SEC
         error.add_note(f"at {when:.6f} s; reproduce: python -m synod.sim {world.seed}")
@@ -165,6 +167,9 @@ def calm(world: World) -> None:
     world.network.delay_usec = USEC_PER_MSEC
     for machine in world.machines.values():
         machine.disk.delay_usec = 2 * USEC_PER_MSEC
+        if machine.disk.is_broken:
+            machine.disk.is_broken = False
+            machine.kill_agent()
         for behaviour in machine.behaviours.values():
             behaviour.failures = 0
 
@@ -198,6 +203,14 @@ def converge(world: World) -> None:
         raise StuckError(f"seed {world.seed}: it does not stay at rest: {'; '.join(left)}")
 
 
+def agree(world: World) -> None:
+    """Require that every node knows what the committed entries say, applied from the first one (I5)."""
+    state = world.log.replay()
+    for machine in world.machines.values():
+        if machine.agent is not None and machine.agent.node.state != state:
+            raise ViolationError(f"I5 replay: {machine.name} knows another state than the log says")
+
+
 def unrest(world: World) -> list[str]:
     """Say what is not as it should be once nothing disturbs; empty when all is."""
     leader = world.leader()
@@ -209,7 +222,7 @@ def unrest(world: World) -> list[str]:
         if not world.is_settled(machine.name) or not is_here:
             return [f"{machine.name} is not settled"]
         assert machine.agent is not None
-        if machine.agent.node.state.applied != node.state.applied or machine.services.has_jobs:
+        if machine.agent.node.state.applied != node.state.applied or machine.services.has_jobs():
             return [f"{machine.name} is busy"]
     return [reason for unit in node.state.rows if (reason := _unrest_of(world, node, unit))]
 
@@ -333,6 +346,10 @@ def _reload(world: World, machine: Machine, deed: Deed) -> None:
     machine.reload(machine.specs)
 
 
+def _break_disk(world: World, machine: Machine, deed: Deed) -> None:
+    machine.disk.is_broken = True
+
+
 _DEEDS: Final[dict[str, _Deed]] = {
     "start": _systemctl("start"),
     "stop": _systemctl("stop"),
@@ -354,4 +371,5 @@ _DEEDS: Final[dict[str, _Deed]] = {
     "agent": _stop_agent,
     "weather": _weather,
     "reload": _reload,
+    "disk": _break_disk,
 }

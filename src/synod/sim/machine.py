@@ -15,7 +15,8 @@ from synod.sim.clock import Clock, Dice
 from synod.sim.definitions import Behaviour, UnitFiles
 from synod.sim.disk import Disk
 from synod.sim.network import Network
-from synod.sim.services import ServiceManager, Waiter
+from synod.sim.services import ServiceManager
+from synod.sim.surroundings import Waiter
 
 RETRY_USEC: Final = 100 * USEC_PER_MSEC
 """Between two attempts of a waiter to reach the agent, and RestartSec= of the agent."""

@@ -7,66 +7,17 @@ notifying service's.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Final
 
 from synod.base.ids import UnitName
 from synod.model.unit import LocalUnit
 from synod.sim.clock import Clock
 from synod.sim.definitions import DRAIN, Behaviour, UnitFile, UnitFiles
 from synod.sim.jobs import Job, Listener, blockers, is_conflicting, merge, pull_in
+from synod.sim.surroundings import Surroundings, Unit, Waiter
 
 _DOWN: Final = ("inactive", "failed")
 _UP: Final = ("active", "activating")
-
-
-@dataclass(slots=True, eq=False)
-class Waiter:
-    """A process of a template unit that asks the agent and exits with the answer."""
-
-    unit: UnitName
-    verb: str
-    """place, want, release or leave."""
-    subject: UnitName
-    deadline: int
-    is_alive: bool = True
-    shown: str = ""
-
-
-class Surroundings(Protocol):
-    """What PID 1 touches outside of itself."""
-
-    def exists(self, path: str) -> bool:
-        """Whether a file below /run/synod exists."""
-
-    def changed(self, unit: UnitName) -> None:
-        """Take note of a signal: a unit's state, job or cgroup changed."""
-
-    def ask(self, waiter: Waiter) -> None:
-        """Let a waiter's process run."""
-
-    def hang_up(self, waiter: Waiter) -> None:
-        """Note that a waiter was killed."""
-
-    def moved(self, unit: UnitName, old: str, new: str) -> None:
-        """Take note of a change of ActiveState, at the moment at which it happens."""
-
-    def populated(self, unit: UnitName, *, is_populated: bool) -> None:
-        """Take note that the first process of a unit was started, or the last one ended."""
-
-
-@dataclass(slots=True)
-class _Unit:
-    file: UnitFile
-    active: str = "inactive"
-    sub: str = "dead"
-    result: str = "success"
-    is_populated: bool = False
-    runs: int = 0
-    life: int = 0
-    """Grows whenever timers set earlier are void."""
-    waiter: Waiter | None = None
-    behaviour: Behaviour = field(default_factory=Behaviour)
 
 
 class ServiceManager:
@@ -79,7 +30,7 @@ class ServiceManager:
         self._files = files
         self._behaviours = behaviours
         self._around = around
-        self._units: dict[UnitName, _Unit] = {}
+        self._units: dict[UnitName, Unit] = {}
         self._jobs: dict[UnitName, Job] = {}
         self._bound: dict[UnitName, None] = {}
         """Units to be stopped because one that they are bound to went down by itself."""
@@ -92,18 +43,10 @@ class ServiceManager:
     def show(self, unit: UnitName) -> LocalUnit:
         """Return a unit as D-Bus would show it."""
         known = self._units.get(unit)
-        job = self._jobs.get(unit)
         if known is None:
             load = "loaded" if self._files.get(unit) is not None else "not-found"
             return LocalUnit(unit=unit, load=load)
-        return LocalUnit(
-            unit=unit,
-            active=known.active,
-            sub=known.sub,
-            job=job.verb if job is not None else "",
-            result=known.result,
-            is_populated=known.is_populated,
-        )
+        return known.show(self.job_of(unit))
 
     def loaded(self) -> tuple[UnitName, ...]:
         """List the units that were ever used in this boot, and all annotated ones."""
@@ -113,7 +56,6 @@ class ServiceManager:
         """Return the type of a unit's job, empty when there is none."""
         return self._jobs[unit].verb if unit in self._jobs else ""
 
-    @property
     def has_jobs(self) -> bool:
         """Whether anything is queued or under way."""
         return bool(self._jobs)
@@ -131,17 +73,14 @@ class ServiceManager:
 
     def boot(self, units: list[UnitName], listener: Listener) -> None:
         """Start what is enabled, in one transaction, and say when its last job is done."""
-        left = dict.fromkeys((DRAIN, *units))
+        left = dict.fromkeys((DRAIN, *units), "start")
 
-        def done(unit: UnitName) -> Listener:
-            def note(_: str) -> None:
-                left.pop(unit, None)
-                if not left:
-                    listener("done")
+        def done(unit: UnitName) -> None:
+            left.pop(unit, None)
+            if not left:
+                listener("done")
 
-            return note
-
-        self._enqueue(dict.fromkeys(left, "start"), *(done(unit) for unit in list(left)))
+        self._enqueue(dict(left), *(lambda _, unit=unit: done(unit) for unit in list(left)))
 
     def shut_down(self, listener: Callable[[], None]) -> None:
         """Stop everything in order; nothing is started any more."""
@@ -405,7 +344,7 @@ class ServiceManager:
 
         self._clock.after(waiter.deadline - self._clock.now, look)
 
-    def _kill(self, unit: _Unit) -> None:
+    def _kill(self, unit: Unit) -> None:
         waiter, unit.waiter = unit.waiter, None
         if waiter is not None and waiter.is_alive:
             waiter.is_alive = False
@@ -424,12 +363,12 @@ class ServiceManager:
 
     # States
 
-    def _unit(self, name: UnitName) -> _Unit:
+    def _unit(self, name: UnitName) -> Unit:
         known = self._units.get(name)
         if known is None:
             file = self._files.get(name) or UnitFile(unit=name)
             behaviour = self._behaviours.setdefault(name, Behaviour())
-            known = self._units[name] = _Unit(file, behaviour=behaviour)
+            known = self._units[name] = Unit(file, behaviour=behaviour)
         return known
 
     def _move(self, name: UnitName, active: str, sub: str) -> None:
