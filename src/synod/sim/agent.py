@@ -10,6 +10,7 @@ from typing import Final, Protocol, assert_never
 from synod.base.ids import Epoch, NodeName, UnitName
 from synod.base.usec import USEC_PER_MSEC
 from synod.engine import effects, events
+from synod.engine.guard import FUSE
 from synod.engine.node import Node
 from synod.engine.requests import LeaveForShutdown, Place, ReleaseHold, Request, Unmanage, Want
 from synod.ledger.effects import Persist
@@ -25,7 +26,7 @@ from synod.wire.messages import decode_message, encode_message
 
 TICKS_MAX: Final = 200
 """Ticks in a row without any time passing; more is a defect of the node's deadline."""
-_SEEN: Final = ("synod-hold@", "synod-mirror@", "synod-bound@")
+_SEEN: Final = ("synod-hold@", "synod-mirror@", "synod-bound@", FUSE)
 
 _FileEffect = (
     effects.WriteGrant
@@ -58,6 +59,14 @@ class Machine(Protocol):
 
     def left(self) -> None:
         """Forget the log and the keys."""
+
+    incarnation: str
+
+    def feed_fuse(self) -> None:
+        """Put off the reset."""
+
+    def fence(self, order: int, target: NodeName) -> None:
+        """Switch another machine off by a device."""
 
 
 class Agent:
@@ -133,9 +142,9 @@ class Agent:
         """Tell the node of a new stream."""
         self.step(events.PeerConnected(peer=peer))
 
-    def lost(self, peer: NodeName) -> None:
+    def lost(self, peer: NodeName, *, is_silent: bool) -> None:
         """Tell the node that a stream is gone."""
-        self.step(events.PeerLost(peer=peer))
+        self.step(events.PeerLost(peer=peer, is_silent=is_silent))
 
     def received(self, peer: NodeName, data: bytes) -> None:
         """Hand a message over."""
@@ -255,6 +264,12 @@ class Agent:
                 machine.note(effect)
             case effects.Left():
                 machine.left()
+            case effects.FeedFuse():
+                machine.feed_fuse()
+            case effects.Fence(order=order, target=target):
+                machine.fence(order, target)
+            case effects.Reincarnated(boot=boot):
+                machine.incarnation = boot
             case effects.Reply() | effects.ShowStatus() | effects.Extend():
                 self._answer(effect)
             case _:

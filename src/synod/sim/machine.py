@@ -8,6 +8,7 @@ from synod.base.ids import NodeName, UnitName
 from synod.base.messages import MessageId
 from synod.base.usec import USEC_PER_MSEC, USEC_PER_SEC
 from synod.engine import effects, events
+from synod.engine.guard import FUSE
 from synod.engine.node import Node
 from synod.model.spec import UnitSpec
 from synod.sim.agent import Agent, gates_of, ups_of
@@ -22,6 +23,8 @@ RETRY_USEC: Final = 100 * USEC_PER_MSEC
 """Between two attempts of a waiter to reach the agent, and RestartSec= of the agent."""
 AGENT_STOP_USEC: Final = 20 * USEC_PER_SEC
 """TimeoutStopSec= of the agent."""
+FUSE_USEC: Final = 4750 * USEC_PER_MSEC
+"""WatchdogSec= of synod-fuse.service."""
 BOOT_PATIENCE_USEC: Final = 5 * USEC_PER_SEC
 """How long a waiter tries to reach the agent while the machine boots (safety rule 4.3)."""
 
@@ -68,6 +71,11 @@ class Machine:
         self._agents = 0
         self.is_agent_wanted = True
         self.is_going_down = False
+        self.incarnation = ""
+        """What the machine was last told that it is, when it was fenced since it booted."""
+        self.device: Callable[[NodeName], bool] | None = None
+        """A fence device that this machine can use; returns whether it switched the target off."""
+        self._fuse_until = 0
         self.services = self._new_services()
 
     @property
@@ -78,7 +86,8 @@ class Machine:
     @property
     def boot(self) -> str:
         """Incarnation of the machine."""
-        return f"{self.name}-boot{self.boots}"
+        stem = f"{self.name}-boot{self.boots}"
+        return self.incarnation if self.incarnation.partition("+")[0] == stem else stem
 
     # Power
 
@@ -250,11 +259,52 @@ class Machine:
 
     def moved(self, unit: UnitName, old: str, new: str) -> None:
         """Pass a change of state on."""
+        if unit == FUSE and new == "active":
+            self._light_fuse()
         self._watch.moved(self, unit, old, new)
 
     def populated(self, unit: UnitName, *, is_populated: bool) -> None:
         """Pass on that a unit has processes, or none any more."""
         self._watch.populated(self, unit, is_populated=is_populated)
+
+    # The fuse
+
+    def feed_fuse(self) -> None:
+        """Put off the reset: PID 1 got a keep-alive message."""
+        if self.services.show(FUSE).active == "active":
+            self._fuse_until = self.clock.now + FUSE_USEC
+
+    def _light_fuse(self) -> None:
+        services = self.services
+        self._fuse_until = self.clock.now + FUSE_USEC
+
+        def look() -> None:
+            if services is not self.services or not self.is_on or services.show(FUSE).active != "active":
+                return
+            if self.clock.now < self._fuse_until:
+                self.clock.after(self._fuse_until - self.clock.now, look)
+            else:
+                self.reset()
+
+        self.clock.after(FUSE_USEC, look)
+
+    def reset(self) -> None:
+        """Reset the machine, as a fuse or a reboot --force --force does: everything ends, then it boots."""
+        self._end_agent(is_silent=False)
+        self.power_cut()
+        self.clock.after(USEC_PER_SEC, lambda: None if self.is_on else self.power_on())
+
+    def fence(self, order: int, target: NodeName) -> None:
+        """Use the fence device, if there is one."""
+        agent, device = self.agent, self.device
+
+        def report() -> None:
+            is_off = device is not None and device(target)
+            if self.agent is agent and agent is not None:
+                text = "off" if is_off else "there is no fence device"
+                agent.step(events.FenceReported(order=order, is_confirmed=is_off, text=text))
+
+        self.clock.after(self.dice.between(50, 300) * USEC_PER_MSEC, report)
 
     # Waiters
 

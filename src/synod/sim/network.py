@@ -9,6 +9,7 @@ once, those of a machine without power are not.
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final, Protocol
 
 from synod.base.ids import NodeName
@@ -27,7 +28,7 @@ class Endpoint(Protocol):
     def connected(self, peer: NodeName) -> None:
         """Note a new stream."""
 
-    def lost(self, peer: NodeName) -> None:
+    def lost(self, peer: NodeName, *, is_silent: bool) -> None:
         """Note that the stream is gone."""
 
     def received(self, peer: NodeName, data: bytes) -> None:
@@ -77,7 +78,7 @@ class Network:
         delay = HEARTBEAT_TIMEOUT_USEC if is_silent else self._delay()
         for pair in [pair for pair in self._streams if name in pair]:
             stream = self._streams[pair]
-            self._clock.after(delay, lambda pair=pair, stream=stream: self._drop(pair, stream))  # type: ignore[misc]
+            self._clock.after(delay, partial(self._drop, pair, stream, is_silent=is_silent))
         for pair in [pair for pair in self._wanted if pair[0] == name]:
             del self._wanted[pair]
 
@@ -136,13 +137,13 @@ class Network:
         if pair not in self._streams:
             self._clock.after(self._delay() + self._dice.below(20 * USEC_PER_MSEC), established)
 
-    def _drop(self, pair: Pair, stream: _Stream) -> None:
+    def _drop(self, pair: Pair, stream: _Stream, *, is_silent: bool = False) -> None:
         if self._streams.get(pair) is not stream:
             return
         del self._streams[pair]
         for name, peer in (pair, (pair[1], pair[0])):
             if name in self._ends and name in stream.told:
-                self._ends[name].lost(peer)
+                self._ends[name].lost(peer, is_silent=is_silent)
         self._dial(pair)
 
     def _pump(self, pair: Pair, stream: _Stream, target: NodeName) -> None:
@@ -178,7 +179,7 @@ class Network:
 
         def noticed() -> None:
             if stream is not None and self._cut.get(pair) == number:
-                self._drop(pair, stream)
+                self._drop(pair, stream, is_silent=True)
 
         self._clock.after(HEARTBEAT_TIMEOUT_USEC + self._dice.below(250 * USEC_PER_MSEC), noticed)
 
