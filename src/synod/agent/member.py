@@ -80,7 +80,7 @@ class RunningMember:
         join = JoinService(identity.authority_pem, Doorkeeper(files, self).authorize)
         others = tuple(member for member in membership.members if member.name != membership.node)
         self._streams = Streams(identity, others, join, self.feed)
-        self._fencer = Fencer(self.feed)
+        self._fencer = Fencer(self.feed, journal)
         performer = Performer(
             node=membership.node,
             boot=boot,
@@ -185,6 +185,7 @@ class RunningMember:
             await asyncio.sleep(REFRESH_SEC)
             self._surroundings.accompany(self._granted())
             members = self.members()
+            self._fencer.members_are(member.name for member in members if member.name != saved.node)
             if self.node.desk.is_registered and members != saved.members:
                 self._streams.keep_only([member.name for member in members])
                 saved = Membership(
