@@ -14,7 +14,9 @@ import struct
 from pathlib import Path
 from typing import Final
 
+from synod.agent.clock import now
 from synod.base.errors import SynodError
+from synod.base.usec import Usec
 from synod.engine.guard import FUSE
 from synod.systemd.manager import Manager
 
@@ -28,10 +30,12 @@ class FuseFeeder:
         self._manager = manager
         self._path = path
         self._tasks: set[asyncio.Task[None]] = set()
+        self._until = Usec(0)
 
-    def feed(self) -> None:
-        """Put the reset off by the fuse's whole length, soon."""
-        if not self._tasks:  # a feed that waits for the bus is as good as a second one
+    def feed(self, until: Usec) -> None:
+        """Put the reset off by the fuse's whole length, by ``until`` or not at all."""
+        self._until = until
+        if not self._tasks:  # a feed that waits for the bus becomes this one
             task = asyncio.get_running_loop().create_task(self._feed())
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
@@ -39,7 +43,7 @@ class FuseFeeder:
     async def _feed(self) -> None:
         with contextlib.suppress(SynodError):
             pid = (await self._manager.properties(FUSE)).get("MainPID", 0)
-            if pid:
+            if pid and now() <= self._until:
                 send_watchdog(self._path, pid)
 
 

@@ -83,8 +83,8 @@ class Performer:
                 self._report(effect)
             case effects.Left():
                 self._left()
-            case effects.FeedFuse():
-                self._fuse.feed()
+            case effects.FeedFuse(until=until):
+                self._fuse.feed(until)
             case effects.Fence(order=order, target=target):
                 self._fencer.fence(order, target)
             case _:

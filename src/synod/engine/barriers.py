@@ -120,9 +120,8 @@ class Barriers:
                 continue
             nodes |= dict.fromkeys(grant.node for grant in row.grants.values())
             if row.spec is not None and not row.spec.is_exclusive:
-                nodes |= dict.fromkeys(
-                    node for node in row.reports if state.nodes[node].state is not NodeState.LEFT
-                )
+                gone = (NodeState.LEFT, NodeState.FENCED)
+                nodes |= dict.fromkeys(node for node in row.reports if state.nodes[node].state not in gone)
         nodes |= {self._desk.me: None}
         return [node for node in nodes if node in state.nodes]
 

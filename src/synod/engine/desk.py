@@ -47,7 +47,8 @@ class Desk:
         self.has_log = has_log
         """Whether there is a cluster whose state will come out of the log."""
         self.may_open = False
-        """Whether gates of exclusive units may open: the lease is fresh and the fuse burns (engine.guard).
+        """Whether gates of exclusive units may open: the lease is fresh, and the fuse burns that ends with it
+        (engine.guard).
         """
         self.must_yield = False
         """Whether exclusive units have to stop: the lease is running out, and with it the fuse."""
@@ -55,10 +56,10 @@ class Desk:
         """Whether no exclusive unit runs here, or the fuse burns: only then may a fuse be promised to the
         others.
         """
+        self.is_promising = False
+        """Whether the word that this node has a fuse is on its way into the log."""
         self.is_burning = False
         """Whether the fuse burns: without renewals this machine is reset."""
-        self.wants_open = False
-        """Whether a gate would open but for the guard; asks for the fuse."""
         self.is_leaving = False
         """``synodctl leave`` was said: nothing is started here any more."""
         self.now = Usec(0)

@@ -126,7 +126,12 @@ class Report:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeedFuse:
-    """Put off the reset of this machine: its lease was renewed."""
+    """Put off the reset of this machine: its lease was renewed.
+
+    Not after ``until``: the fuse counts from the moment at which it is fed, the lease from an earlier one.
+    """
+
+    until: Usec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -204,8 +204,9 @@ class Farewell:
     def _say(
         self, state: NodeState, settled: Callable[[Change | None], None], *, patience: Usec = QUORUM_USEC
     ) -> None:
-        desk = self._desk
-        self._proposals.put(SetNode(node=desk.me, state=state, boot=desk.boot), settled, patience=patience)
+        """Say what becomes of this node; who goes promises no fuse, who stays first has to light it."""
+        command = SetNode(node=self._desk.me, state=state, boot=self._desk.boot, has_fuse=False)
+        self._proposals.put(command, settled, patience=patience)
 
     def _reply(self, client: int, status: int, text: str) -> None:
         self._desk.put(Reply(client=client, status=status, text=text))

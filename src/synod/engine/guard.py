@@ -1,20 +1,22 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The guard of exclusive units on this node: lease, fuse, and the way back after a fencing.
 
-Law 1: no gate of an exclusive unit opens before the fuse burns, unless the log says that this node has none.
+Law 1: no gate of an exclusive unit opens before a fuse burns that ends with the lease, unless the log says
+       that this node has none.
 Law 2: the fuse is put out only when no exclusive unit can be running here.
 Law 3: a node that was fenced comes back as a new incarnation, when it has seen that nothing of the old one
        runs.
 
 The fuse is a service of PID 1 that resets the machine when it is not fed (units/synod-fuse.service). It
-needs no agent to fire; an agent that is dead, hung or cut off is enough.
+needs no agent to fire; an agent that is dead, hung or cut off is enough. A fuse that was lit just now burns
+for its whole length, whatever the age of the lease: so the lease is asked for once more before it counts.
 """
 
-from collections.abc import Callable
-from typing import Final
+from typing import Final, Protocol
 
 from synod.base.ids import UnitName
 from synod.base.messages import MessageId
+from synod.base.usec import Usec
 from synod.engine.desk import Desk
 from synod.engine.effects import FeedFuse, Reincarnated, RemoveLease, WriteLease
 from synod.engine.lease import Lease
@@ -22,34 +24,64 @@ from synod.model.command import NodeState
 
 FUSE: Final = UnitName("synod-fuse.service")
 PRIORITY_ERROR: Final = 3
-PRIORITY_NOTICE: Final = 5
+BOUND: Final = (NodeState.ONLINE, NodeState.LOST, NodeState.FENCED)
+"""Who has said that it goes, or that its agent does, is taken over from by nobody: no lease, no fuse."""
+
+
+class Holder(Protocol):
+    """Whoever opens gates."""
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether a gate would open but for the guard: this asks for the fuse."""
+
+    @property
+    def is_holding(self) -> bool:
+        """Whether an exclusive unit may be running here."""
+
+    def close_all(self) -> bool:
+        """Close every gate; return whether one was open lately."""
 
 
 class Guard:
     """Keeps ``desk.may_open`` and ``desk.must_yield`` true to lease and fuse."""
 
-    def __init__(self, desk: Desk, lease: Lease, is_holding: Callable[[], bool]) -> None:
+    def __init__(self, desk: Desk, lease: Lease, holder: Holder) -> None:
         self._desk = desk
         self._lease = lease
-        self._is_holding = is_holding
-        self._job: int | None = None
+        self._holder = holder
+        self._job: tuple[int, str] | None = None
+        self._lit_at: Usec | None = None
         self._was_fresh = False
         self._has_file: bool | None = None
 
     @property
     def _is_burning(self) -> bool:
+        """Whether the fuse burns, and nobody is about to put it out."""
         fuse = self._desk.seen(FUSE)
-        return fuse.active == "active" and fuse.job not in ("stop", "restart")
+        is_going_out = fuse.job in ("stop", "restart") or (self._job is not None and self._job[1] == "stop")
+        return fuse.active == "active" and not is_going_out
+
+    @property
+    def _is_covered(self) -> bool:
+        """Whether the fuse ends with the lease: it burnt when the lease was asked for."""
+        return self._lit_at is not None and self._lease.was_asked_for(self._lit_at)
 
     @property
     def _has_fuse(self) -> bool:
         row = self._desk.state.nodes.get(self._desk.me)
         return row is not None and row.has_fuse
 
+    @property
+    def _needs_fuse(self) -> bool:
+        """Whether the others count on a fuse here, or would have nothing else to count on."""
+        desk = self._desk
+        return self._has_fuse or desk.is_promising or not desk.state.fencers(desk.me)
+
     def renewed(self) -> None:
         """Feed the fuse: the lease was renewed just now."""
         if self._is_burning:
-            self._desk.put(FeedFuse())
+            self._desk.put(FeedFuse(until=self._lease.fed_until))
 
     def look(self) -> None:
         """Bring permission and fuse in line with the lease and with what is wanted."""
@@ -58,34 +90,42 @@ class Guard:
             return
         self._lease.begin()
         self._tell()
-        is_holding = self._is_holding()
-        is_needed = desk.wants_open or is_holding
-        # Who has said that it goes, or that its agent does, is taken over from by nobody: no lease, no fuse.
-        is_bound = desk.state.nodes[desk.me].state in (NodeState.ONLINE, NodeState.LOST)
-        is_due = is_bound and (self._has_fuse or not desk.state.fencers(desk.me))
-        if is_needed and is_due and not self._is_burning and self._lease.is_fresh:
-            self._run("start")
-        elif self._is_burning and not (is_needed and is_due):
-            self._run("stop")
+        is_holding = self._holder.is_holding
+        if desk.are_units_read:
+            self._mind_the_fuse(is_holding=is_holding)
         if self._lease.is_fresh != self._has_file:
             self._has_file = self._lease.is_fresh
             desk.put(WriteLease() if self._has_file else RemoveLease())
-        desk.wants_open = False
-        desk.is_guarded = self._is_burning or not is_holding
+        is_bound = desk.state.nodes[desk.me].state in BOUND
         was = (desk.may_open, desk.must_yield)
-        desk.may_open = self._lease.is_fresh and (self._is_burning or not self._has_fuse)
+        desk.may_open = self._lease.is_fresh and (self._is_covered or not self._needs_fuse)
         desk.must_yield = is_bound and self._has_fuse and self._lease.is_running_out
-        desk.is_burning = self._is_burning
+        desk.is_burning = desk.seen(FUSE).active == "active"
+        desk.is_guarded = desk.are_units_read and (self._is_covered or not is_holding)
         if was != (desk.may_open, desk.must_yield):
             desk.touch(desk.specs)
 
+    def _mind_the_fuse(self, *, is_holding: bool) -> None:
+        desk = self._desk
+        is_bound = desk.state.nodes[desk.me].state in BOUND
+        is_needed = is_bound and self._needs_fuse and (is_holding or self._holder.is_waiting)
+        if is_needed and not self._is_burning and self._lease.is_fresh:
+            self._run("start")
+        elif self._is_burning and not is_needed:
+            self._run("stop")
+        if not self._is_burning:
+            self._lit_at = None
+        elif self._lit_at is None:
+            self._lit_at = desk.now
+            self._lease.hurry()
+
     def _run(self, verb: str) -> None:
         if self._job is None:
-            self._job = self._desk.run(verb, FUSE)
+            self._job = (self._desk.run(verb, FUSE), verb)
 
     def job_done(self, job: int) -> None:
         """Note that the fuse was lit or put out."""
-        if job == self._job:
+        if self._job is not None and job == self._job[0]:
             self._job = None
             self._desk.touch(self._desk.specs)
 
@@ -103,17 +143,16 @@ class Guard:
         row = desk.state.nodes.get(desk.me)
         if row is None or row.state is not NodeState.FENCED or row.boot != desk.boot:
             return False
-        if not desk.are_units_read:
+        if self._holder.close_all() or not desk.are_units_read:
             return False
         left = [
-            unit for unit, spec in desk.specs.items() if spec.is_exclusive and not desk.seen(unit).is_gone
+            unit for unit, spec in desk.specs.items() if spec.is_exclusive and not desk.seen(unit).is_still
         ]
-        if left or self._is_burning:
-            for unit in left:
-                if desk.seen(unit).job != "stop":
-                    desk.run("stop", unit)
-            if not left:
-                self._run("stop")
+        for unit in left:
+            seen = desk.seen(unit)
+            if not seen.is_down and seen.job != "stop" and seen.active != "deactivating":
+                desk.run("stop", unit)
+        if left or desk.is_burning:
             return False
         stem, _, count = desk.boot.partition("+")
         desk.boot = f"{stem}+{int(count or 0) + 1}"

@@ -75,6 +75,7 @@ class Lease:
         self._asking: list[tuple[NodeName, int]] = []
         self._confirming: list[tuple[NodeName, int]] = []
         self._token = 0
+        self._is_void = False
 
     @property
     def deadline(self) -> Usec | None:
@@ -101,12 +102,30 @@ class Lease:
         since = self._base if self._base is not None else self._begun_at
         return since is not None and self._desk.now - since >= self.timing.stop_at
 
+    @property
+    def fed_until(self) -> Usec:
+        """Until when the fuse may be fed for the last renewal: it counts from there."""
+        return Usec((self._base if self._base is not None else 0) + self.timing.answer)
+
+    def was_asked_for(self, since: Usec) -> bool:
+        """Whether the lease counts from this moment or a later one."""
+        return self._base is not None and self._base >= since
+
     # This node's lease
 
     def begin(self) -> None:
         """Renew from now on: the node is a member."""
-        if self._renew_at is None:
+        if self._begun_at is None:
             self._begun_at = self._renew_at = self._desk.now
+
+    def hurry(self) -> None:
+        """Renew at once."""
+        if self._renew_at is not None:
+            self._renew_at = self._desk.now
+
+    def forgo(self) -> None:
+        """Renew no more: this node cannot learn what is decided (safety rule 3.6)."""
+        self._is_void, self._renew_at = True, None
 
     def lead(self, leader: NodeName | None, *, is_leading: bool) -> None:
         """Note who leads; a new leader is asked at once."""
@@ -116,8 +135,8 @@ class Lease:
         elif not is_leading:
             self._elected_at = None
             self._asking, self._confirming = [], []
-        if leader is not None and leader != self.leader and self._renew_at is not None:
-            self._renew_at = self._desk.now
+        if leader is not None and leader != self.leader:
+            self.hurry()
         self.leader = leader
 
     def tick(self) -> None:
@@ -139,7 +158,7 @@ class Lease:
     def hear_reply(self, message: LeaseReply) -> bool:
         """Take an answer; return whether it renewed the lease."""
         sent = self._sent.pop(message.nonce, None)
-        if sent is None or self._desk.now - sent > self.timing.answer:
+        if sent is None or self._is_void or self._desk.now - sent > self.timing.answer:
             return False
         if self._base is not None and sent <= self._base:
             return False
@@ -155,6 +174,16 @@ class Lease:
             return
         self._asking.append((peer, message.nonce))
         self._ask_for_confirmation()
+
+    def forget(self, peer: NodeName) -> None:
+        """Answer no request of a stream that is gone: the peer's next agent counts its own."""
+        self._asking = [one for one in self._asking if one[0] != peer]
+        self._confirming = [one for one in self._confirming if one[0] != peer]
+
+    def registered(self, node: NodeName) -> None:
+        """Give a node that came on line the time for its first request."""
+        if self._elected_at is not None:
+            self._answered[node] = self._desk.now
 
     def _ask_for_confirmation(self) -> None:
         if self._asking and not self._confirming:

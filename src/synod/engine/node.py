@@ -33,7 +33,7 @@ from synod.ledger.entries import Entry, HardState
 from synod.ledger.machine import Raft
 from synod.ledger.membership import Configuration
 from synod.ledger.timing import Timing
-from synod.model.command import decode_command
+from synod.model.command import NodeState, decode_command
 from synod.model.state import Change, ClusterState
 from synod.model.unit import LocalUnit
 
@@ -144,6 +144,7 @@ class Node:
             case events.PersistFailed(seq=seq, reason=reason):
                 text = f"The log cannot be written ({reason}); this node votes no more."
                 self.desk.report(MessageId.STORAGE_FAILED, PRIORITY_ERROR, text)
+                self._parts.lease.forgo()
                 self._log.post(log_events.PersistFailed(seq=seq))
             case events.UnitSeen() | events.JobDone() | events.SpecsLoaded():
                 self._digest_units(event)
@@ -189,7 +190,7 @@ class Node:
             case events.DevicesLoaded(targets=targets):
                 parts.reporter.devices = targets
             case events.FenceReported(order=order, is_confirmed=is_confirmed, text=text):
-                parts.vigil.reported(order, is_confirmed=is_confirmed, text=text)
+                parts.fencing.reported(order, is_confirmed=is_confirmed, text=text)
             case events.BootOver():
                 self.desk.is_booting = False
             case events.ShutdownBegun():
@@ -232,10 +233,10 @@ class Node:
         parts.clients.look()
         parts.holds.look()
         parts.farewell.look()
+        parts.guard.look()
         if parts.guard.come_back():
             self._switchboard.greet_anew()
         parts.reporter.look()
-        parts.guard.look()
         parts.vigil.look()
         parts.duty.plan()
         self._switchboard.greet()
@@ -269,6 +270,9 @@ class Node:
         self.desk.touch(change.units)
         for name in change.nodes:
             self.desk.touch(parts.readiness.exports_of(name))
+            row = self.state.nodes.get(name)
+            if row is not None and row.state is NodeState.ONLINE:
+                parts.lease.registered(name)
         if self.desk.me in change.nodes:
             self.desk.touch(self.desk.specs)
         if change.nodes:

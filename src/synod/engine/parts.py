@@ -10,6 +10,7 @@ from synod.engine.clients import Clients
 from synod.engine.desk import Desk
 from synod.engine.duty import Duty
 from synod.engine.farewell import Farewell
+from synod.engine.fencing import Fencing
 from synod.engine.front import Front
 from synod.engine.guard import Guard
 from synod.engine.holds import Holds
@@ -68,8 +69,9 @@ class Parts:
         )
         self.reporter: Final = Reporter(desk, self.proposals)
         self.lease: Final = Lease(desk, lease, log.confirm)
-        self.guard: Final = Guard(desk, self.lease, lambda: self.keeper.is_holding)
-        self.vigil: Final = Vigil(desk, self.lease, self.proposals)
+        self.guard: Final = Guard(desk, self.lease, self.keeper)
+        self.fencing: Final = Fencing(desk, self.proposals)
+        self.vigil: Final = Vigil(desk, self.lease, self.proposals, self.fencing)
         self.duty: Final = Duty(desk, self.proposals, log.change_members)
         self.front: Final = Front(
             desk,

@@ -64,30 +64,30 @@ class Reporter:
             desk.is_registered = False
             self._register()
         elif desk.are_units_read and desk.is_settled:
-            # A fuse is promised only when it burns; it is recalled at any time.
-            if row.has_fuse == bool(desk.state.fencers(desk.me)) and (row.has_fuse or desk.is_guarded):
-                self._register()
+            # With a fence device for this node its units need no fuse, and run on without a quorum. A fuse is
+            # promised only while it burns, or while nothing runs that needs it; it is recalled at any time.
+            has_fuse = not desk.state.fencers(desk.me)
+            if row.has_fuse != has_fuse and (desk.is_guarded or not has_fuse):
+                self._register(has_fuse=has_fuse)
             self._report_specs()
             self._report_devices()
 
-    def _register(self) -> None:
+    def _register(self, *, has_fuse: bool | None = None) -> None:
         if self._is_registering:
             return
         self._is_registering = True
         desk = self._desk
+        desk.is_promising = bool(has_fuse)
 
         def settled(change: Change | None) -> None:
-            self._is_registering = False
+            self._is_registering = desk.is_promising = False
             if change is not None and not change.refusal:
                 desk.is_registered = True
                 desk.touch([*desk.specs, *desk.state.rows])
 
         before = desk.state.nodes[desk.me].boot
         desk.is_fresh = desk.is_fresh or before != desk.boot
-        # Devices of others are known before anything runs here; without any, this incarnation has a fuse.
-        command = SetNode(
-            node=desk.me, state=NodeState.ONLINE, boot=desk.boot, has_fuse=not desk.state.fencers(desk.me)
-        )
+        command = SetNode(node=desk.me, state=NodeState.ONLINE, boot=desk.boot, has_fuse=has_fuse)
         self._proposals.put(command, settled, patience=FOR_EVER)
 
     def _report_specs(self) -> None:

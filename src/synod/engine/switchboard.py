@@ -47,6 +47,7 @@ class Switchboard:
         self._desk.connected.pop(peer, None)
         self._greeted.pop(peer, None)
         self._parts.vigil.lost(peer, is_silent=is_silent)
+        self._parts.lease.forget(peer)
         self._parts.readiness.lost(peer)
         self._parts.links.look()
         self._log.post(events.PeerLost(peer=peer))
@@ -111,9 +112,9 @@ class Switchboard:
             case Hearing():
                 parts.vigil.hear(peer, message)
             case FenceOrder():
-                parts.vigil.take(peer, message)
+                parts.fencing.take(peer, message)
             case FenceDone():
-                parts.vigil.hear_done(message)
+                parts.fencing.hear_done(message)
             case _:
                 assert_never(message)
 

@@ -94,9 +94,9 @@ class SetNode:
     node: NodeName
     state: NodeState
     boot: str = ""
-    has_fuse: bool = False
+    has_fuse: bool | None = None
     """Whether the node resets itself when it cannot renew its lease: then its silence ends (safety section
-    3).
+    3). None leaves it as it is; a new incarnation has a fuse until it says otherwise.
     """
 
 
@@ -248,6 +248,8 @@ class Fenced:
     proof: Proof
     by: NodeName
     text: str = ""
+    since: int = 0
+    """Of a lease: the entry that called the node lost. A node that has been back since has a new lease."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,8 +2,8 @@
 """The replicated state: what every node knows after applying the same log.
 
 Law 1: apply() depends on the state, the command and its index, and on nothing else; replay reproduces it.
-Law 2: a grant is made by a plan and ended by the holder's proof, by a new incarnation of the holder, or by
-       its removal; nothing else touches it (safety rules 2.1 to 2.3).
+Law 2: a grant is made by a plan and ended by the holder's proof, by proof that its incarnation is gone, by a
+       new incarnation, or by its removal; nothing else touches it (safety rules 2.1 to 2.3).
 Law 3: replicas decide nothing: placement comes as a Plan from the leader, bound to the revision it was
        computed from.
 
@@ -30,6 +30,7 @@ from synod.model.command import (
     NodeState,
     Observe,
     Plan,
+    Proof,
     Release,
     RemoveNode,
     ReportDevices,
@@ -96,7 +97,7 @@ class ClusterState:
             case MoveUnit():
                 return self._move(command, index)
             case SetNode():
-                return self._set_node(command)
+                return self._set_node(command, index)
             case DrainNode():
                 return self._drain(command)
             case Join():
@@ -112,7 +113,7 @@ class ClusterState:
             case Found():
                 return self._found(command)
             case Fenced():
-                return self._fenced(command)
+                return self._fenced(command, index)
             case ReportDevices():
                 return self._devices(command)
 
@@ -148,7 +149,7 @@ class ClusterState:
         )
         return Change(nodes=(command.node,))
 
-    def _set_node(self, command: SetNode) -> Change:
+    def _set_node(self, command: SetNode, index: int) -> Change:
         row = self.nodes.get(command.node)
         if row is None:
             return Change(refusal=f"'{command.node}' is not a node of this cluster")
@@ -162,10 +163,10 @@ class ClusterState:
         if command.boot and command.boot != row.boot:
             # Nothing survives a reboot: the new incarnation is the proof for the grants of the old one.
             units = self._void_grants(command.node)
-            row.boot = command.boot
-        if command.boot:
+            row.boot, row.has_fuse = command.boot, True
+        if command.boot and command.has_fuse is not None:
             row.has_fuse = command.has_fuse
-        row.state = command.state
+        row.state, row.since = command.state, index
         return Change(
             units=tuple(dict.fromkeys([*units, *self._readopt_all(command.node)])), nodes=(command.node,)
         )
@@ -195,13 +196,15 @@ class ClusterState:
             unit_row.observed.pop(command.node, None)
         return Change(units=tuple(dict.fromkeys(units)), nodes=(command.node,))
 
-    def _fenced(self, command: Fenced) -> Change:
+    def _fenced(self, command: Fenced, index: int) -> Change:
         row = self.nodes.get(command.node)
         if row is None or row.boot != command.boot:
             return Change(refusal=f"'{command.node}' is another incarnation than the one that was fenced")
         if row.state is NodeState.LEFT:
             return Change(refusal=f"'{command.node}' has left")
-        row.state = NodeState.FENCED
+        if command.proof is Proof.LEASE and (row.state is not NodeState.LOST or row.since != command.since):
+            return Change(refusal=f"'{command.node}' has been back since its lease was said to be over")
+        row.state, row.since = NodeState.FENCED, index
         units = self._void_grants(command.node)
         return Change(
             units=tuple(dict.fromkeys([*units, *self._readopt_all(command.node)])), nodes=(command.node,)
