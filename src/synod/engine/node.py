@@ -71,12 +71,13 @@ class Node:
         self.desk = Desk(
             me=name, boot=boot, agent=agent, is_booting=is_booting, has_log=bool(entries or founders)
         )
+        self.timing: Final = timing or Timing()
         self.ledger = Raft(
             name=name,
             hard_state=hard_state,
             entries=entries,
             entropy=entropy,
-            timing=timing or Timing(),
+            timing=self.timing,
             initial=Configuration.of(voters=founders),
         )
         self._log = LogSide(self.desk, self.ledger)
