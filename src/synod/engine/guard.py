@@ -32,8 +32,8 @@ class Holder(Protocol):
     """Whoever opens gates."""
 
     @property
-    def is_waiting(self) -> bool:
-        """Whether a gate would open but for the guard: this asks for the fuse."""
+    def has_grants(self) -> bool:
+        """Whether a gate may have to open at any moment: this asks for the fuse."""
 
     @property
     def is_holding(self) -> bool:
@@ -108,7 +108,8 @@ class Guard:
     def _mind_the_fuse(self, *, is_holding: bool) -> None:
         desk = self._desk
         is_bound = desk.state.nodes[desk.me].state in BOUND
-        is_needed = is_bound and self._needs_fuse and (is_holding or self._holder.is_waiting)
+        is_wanted = is_holding or (self._lease.is_fresh and self._holder.has_grants)
+        is_needed = is_bound and self._needs_fuse and is_wanted
         if is_needed and not self._is_burning and self._lease.is_fresh:
             self._run("start")
         elif self._is_burning and not is_needed:

@@ -38,7 +38,7 @@ class _Course:
     job: int | None = None
     """The start or stop job under way that the keeper asked for."""
     was_shut: bool = False
-    """Whether the gate was closed under a running unit: its Restart= may have been skipped since."""
+    """Whether the gate was closed again over a unit or its start job, which may have been skipped since."""
     is_released: bool = False
     failure: str = ""
 
@@ -63,8 +63,6 @@ class Keeper:
         self._courses = {unit: _Course(epoch, was_tried=True) for unit, epoch in tried.items()}
         self._open = desk.gates
         self._open.update(tried)
-        self._blocked: dict[UnitName, None] = {}
-        """Units whose gates would open but for the guard."""
         self._settling: dict[UnitName, Usec] = {}
         """Units that are down, and when their grants may be given back."""
         self._holds: dict[UnitName, int] = {}
@@ -89,7 +87,6 @@ class Keeper:
 
     def look(self, unit: UnitName) -> None:
         """Bring one unit of this node nearer to what is wanted."""
-        self._blocked.pop(unit, None)
         spec = self._desk.spec(unit)
         if spec is None or unit not in self._desk.specs:
             self._part(unit)
@@ -152,14 +149,13 @@ class Keeper:
 
     def _start(self, unit: UnitName, grant: Grant, course: _Course) -> None:
         if not self._desk.may_open:
-            self._blocked[unit] = None
             self._close(unit)
             return
         self._barriers.paused.pop(unit, None)
         self._set_gate(unit, grant, is_open=True)
         if unit in self.only_here:
             return
-        course.was_tried = True
+        course.was_tried, course.was_shut = True, False
         course.job = self._desk.run("start", unit)
         self._desk.report(
             MessageId.UNIT_STARTED, PRIORITY_NOTICE, f"Starting '{unit}', granted by the cluster.", unit
@@ -174,9 +170,7 @@ class Keeper:
             is_running = unit in self._open
             self._set_gate(unit, grant, is_open=self._judge.may_start(unit, is_running=is_running))
             course.was_tried = course.was_tried or seen.is_up or unit in self._open
-            if unit not in self._open:
-                course.was_shut = course.was_shut or not seen.is_still
-            elif seen.is_up or seen.is_populated:
+            if unit in self._open and (seen.is_up or seen.is_populated):
                 course.was_shut = False
 
     def _take_down(self, unit: UnitName, course: _Course, seen: LocalUnit) -> None:
@@ -287,9 +281,9 @@ class Keeper:
     # Gates and exports
 
     @property
-    def is_waiting(self) -> bool:
-        """Whether a gate would open but for the guard."""
-        return bool(self._blocked)
+    def has_grants(self) -> bool:
+        """Whether a gate may have to open at any moment."""
+        return any(not course.is_released for course in self._courses.values())
 
     @property
     def is_holding(self) -> bool:
@@ -305,12 +299,10 @@ class Keeper:
         """Close every gate; return whether a start may have passed one that has not shown yet."""
         for unit in list(self._open):
             self._close(unit)
-        self._blocked.clear()
         return any(map(self._desk.was_closed_lately, self._desk.closed_at))
 
     def _set_gate(self, unit: UnitName, grant: Grant, *, is_open: bool) -> None:
         if is_open and grant.epoch != EPOCH_NONE and not self._desk.may_open:
-            self._blocked[unit] = None
             is_open = False
         if not is_open:
             self._close(unit)
@@ -322,6 +314,9 @@ class Keeper:
         if self._open.pop(unit, None) is not None:
             self._desk.closed_at[unit] = self._desk.now
             self._desk.put(RemoveGrant(unit=unit))
+            course, seen = self._courses.get(unit), self._desk.seen(unit)
+            if course is not None and (course.job is not None or not seen.is_gone):
+                course.was_shut = True
 
     def is_open(self, unit: UnitName) -> bool:
         """Whether the gate of a unit is open."""

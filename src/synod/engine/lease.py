@@ -87,9 +87,18 @@ class Lease:
         return min(marks, default=None)
 
     @property
+    def asked(self) -> int:
+        """How often this node has asked for a renewal."""
+        return self._nonce
+
+    @property
     def age(self) -> Usec | None:
         """How long ago the last confirmed request was sent; None: there never was one."""
-        return None if self._base is None else Usec(self._desk.now - self._base)
+        return self.age_at(self._desk.now)
+
+    def age_at(self, moment: Usec) -> Usec | None:
+        """Return the age at some later moment, without a renewal."""
+        return None if self._base is None else Usec(moment - self._base)
 
     @property
     def is_fresh(self) -> bool:

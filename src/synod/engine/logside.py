@@ -70,6 +70,12 @@ class LogSide:
             heir = max(heirs, key=lambda name: (self._ledger.match_index(name) or 0, name))
             self.post(events.TransferLeadership(to=heir))
 
+    def hand_over_to(self, peer: NodeName) -> bool:
+        """Let a certain voter lead; return False when it is none."""
+        if peer in self._ledger.voters:
+            self.post(events.TransferLeadership(to=peer))
+        return peer in self._ledger.voters
+
     def drive(self, consumer: Consumer) -> None:
         """Feed what waits, and pass on what comes of it."""
         inbox, self._inbox = self._inbox, []

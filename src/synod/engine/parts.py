@@ -71,7 +71,7 @@ class Parts:
         self.lease: Final = Lease(desk, lease, log.confirm)
         self.guard: Final = Guard(desk, self.lease, self.keeper)
         self.fencing: Final = Fencing(desk, self.proposals)
-        self.vigil: Final = Vigil(desk, self.lease, self.proposals, self.fencing)
+        self.vigil: Final = Vigil(desk, self.lease, self.proposals, self.fencing, log.hand_over_to)
         self.duty: Final = Duty(desk, self.proposals, log.change_members)
         self.front: Final = Front(
             desk,

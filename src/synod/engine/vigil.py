@@ -4,9 +4,11 @@
 Losing a node is an opinion; it only ends its leases. Its grants move on proof alone: a fence device that
 confirms, or the end of a lease with a fuse. A stream that was *reset* shows a machine that lives, whose
 agent is probably being restarted; a stream that fell *silent* shows nothing, and counts at once when nobody
-else hears the node. A node whose lease has run out is lost whoever hears it: its units have stopped.
+else hears the node. A node whose lease has run out is lost whoever hears it: its units have stopped. Before that,
+a leader that does not hear a node gives way to a voter that does.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -25,6 +27,8 @@ RESET_USEC: Final = Usec(3 * USEC_PER_SEC)
 """After a reset stream: longer than an agent's restart."""
 SILENT_USEC: Final = Usec(100 * USEC_PER_MSEC)
 """After a stream that fell silent: until the others have said whether they hear the node."""
+GIVE_WAY_USEC: Final = Usec(1 * USEC_PER_SEC)
+"""Between two attempts to give way."""
 PRIORITY_WARNING: Final = 4
 
 
@@ -43,11 +47,20 @@ class _Loss:
 class Vigil:
     """Every node listens; the leader draws the conclusions."""
 
-    def __init__(self, desk: Desk, lease: Lease, proposals: Proposals, fencing: Fencing) -> None:
+    def __init__(
+        self,
+        desk: Desk,
+        lease: Lease,
+        proposals: Proposals,
+        fencing: Fencing,
+        hand_over_to: Callable[[NodeName], bool],
+    ) -> None:
         self._desk = desk
         self._lease = lease
         self._proposals = proposals
         self._fencing = fencing
+        self._hand_over_to = hand_over_to
+        self._gave_way_at = Usec(-GIVE_WAY_USEC)
         self._losses: dict[NodeName, _Loss] = {}
         self._heard_by: dict[NodeName, dict[NodeName, None]] = {}
         """Whom each peer has said that it hears."""
@@ -129,9 +142,23 @@ class Vigil:
         if name in self._desk.connected:
             return ""
         loss = self._losses.setdefault(name, _Loss(self._desk.now, is_silent=False))
-        if loss.patience > self._desk.now or (loss.is_silent and self._is_heard_by_others(name)):
+        if loss.patience > self._desk.now:
+            return ""
+        if self._is_heard_by_others(name):
+            self._give_way(name)
             return ""
         return "its stream fell silent" if loss.is_silent else "its stream was reset, and it is not back"
+
+    def _give_way(self, name: NodeName) -> None:
+        """Let a voter lead that hears this node's peers and the missing one as well."""
+        if self._gave_way_at + GIVE_WAY_USEC > self._desk.now:
+            return
+        for peer in self._desk.connected:
+            heard = self._heard_by.get(peer, {})
+            others = (*(other for other in self._desk.connected if other != peer), name)
+            if all(other in heard for other in others) and self._hand_over_to(peer):
+                self._gave_way_at = self._desk.now
+                return
 
     def _may_run_something(self, name: NodeName) -> bool:
         return any(row.grant_on(name) is not None for row in self._desk.state.rows.values())
