@@ -157,7 +157,7 @@ class Answers:
                     "this node is not a member of a cluster",
                     {"member": False, "version": __version__},
                 )
-            case "status" | "list-nodes" | "list-units" | "show" | "why":
+            case "status" | "list-nodes" | "list-units" | "show" | "why" | "bounds":
                 self._view(client, self._agent.require_member().node, method, params)
             case _:
                 member = self._agent.require_member()
@@ -175,6 +175,8 @@ class Answers:
                 client.answer(0, data=views.list_nodes(node))
             case "list-units":
                 client.answer(0, data=views.list_units(node))
+            case "bounds":
+                client.answer(0, data=views.list_bounds(node))
             case _:
                 unit = _unit(params)
                 data = views.show(node, unit) if method == "show" else views.why(node, unit)

@@ -7,6 +7,8 @@ from typing import Final
 
 from synod.agent.clock import SystemEntropy, now
 from synod.agent.enrolment import Doorkeeper
+from synod.agent.fencer import Fencer
+from synod.agent.fusefeeder import FuseFeeder
 from synod.agent.host import Host
 from synod.agent.logwriter import LogWriter
 from synod.agent.membership import Member, Membership, MembershipFiles
@@ -56,6 +58,7 @@ class RunningMember:
         self._surroundings = surroundings
         self._asked: dict[int, asyncio.Future[tuple[int, str]]] = {}
         identity = load_identity(files.keys)
+        boot = gate_files.incarnation(boot)
         self._writer = LogWriter(files.log, membership, self.feed)
         grants = gate_files.grants()
         node = Node(
@@ -79,6 +82,7 @@ class RunningMember:
         self._streams = Streams(
             identity, others, join, self.feed, lambda: not node.desk.is_registered
         )
+        self._fencer = Fencer(self.feed, journal)
         performer = Performer(
             node=membership.node,
             boot=boot,
@@ -88,6 +92,8 @@ class RunningMember:
             gate_files=gate_files,
             journal=journal,
             clients=self,
+            fuse=FuseFeeder(surroundings.manager),
+            fencer=self._fencer,
             left=left,
         )
         self._host = Host(node, performer.perform)
@@ -181,6 +187,7 @@ class RunningMember:
             await asyncio.sleep(REFRESH_SEC)
             self._surroundings.accompany(self._granted())
             members = self.members()
+            self._fencer.members_are(member.name for member in members if member.name != saved.node)
             if self.node.desk.is_registered and members != saved.members:
                 self._streams.keep_only([member.name for member in members])
                 saved = Membership(

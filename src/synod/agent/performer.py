@@ -4,6 +4,8 @@
 from collections.abc import Callable
 from typing import Protocol, assert_never
 
+from synod.agent.fencer import Fencer
+from synod.agent.fusefeeder import FuseFeeder
 from synod.agent.jobs import JobRunner
 from synod.agent.logwriter import LogWriter
 from synod.agent.streams import Streams
@@ -42,6 +44,8 @@ class Performer:
         gate_files: GateFiles,
         journal: Journal,
         clients: Clients,
+        fuse: FuseFeeder,
+        fencer: Fencer,
         left: Callable[[], None],
     ) -> None:
         self._node = node
@@ -52,6 +56,8 @@ class Performer:
         self._gate_files = gate_files
         self._journal = journal
         self._clients = clients
+        self._fuse = fuse
+        self._fencer = fencer
         self._left = left
 
     def perform(self, effect: effects.Effect) -> None:  # noqa: C901 (a table, one line per kind)
@@ -77,6 +83,10 @@ class Performer:
                 self._report(effect)
             case effects.Left():
                 self._left()
+            case effects.FeedFuse(until=until):
+                self._fuse.feed(until)
+            case effects.Fence(order=order, target=target):
+                self._fencer.fence(order, target)
             case _:
                 self._touch_files(effect)
 
@@ -87,7 +97,8 @@ class Performer:
         | effects.WriteUp
         | effects.RemoveUp
         | effects.WriteLease
-        | effects.RemoveLease,
+        | effects.RemoveLease
+        | effects.Reincarnated,
     ) -> None:
         match effect:
             case effects.WriteGrant(unit=unit, instance=instance, epoch=epoch):
@@ -103,6 +114,9 @@ class Performer:
                 self._gate_files.write_lease()
             case effects.RemoveLease():
                 self._gate_files.remove_lease()
+            case effects.Reincarnated(boot=boot):
+                self._boot = boot
+                self._gate_files.write_incarnation(boot)
             case _:
                 assert_never(effect)
 

@@ -16,6 +16,7 @@ from synod.engine.messages import Direct, Relay
 from synod.ledger.messages import Message
 from synod.net.join import JoinService
 from synod.net.keys import TlsIdentity
+from synod.net.link import SILENCE
 from synod.net.streams import PeerAddress, StreamPool
 from synod.wire.messages import decode_message, encode_message
 
@@ -114,7 +115,7 @@ class Streams:
     def on_lost(self, peer: NodeName, reason: str) -> None:
         """Pass on."""
         _logger.info("Stream to '%s' lost: %s", peer, reason)
-        self._feed(PeerLost(peer=peer))
+        self._feed(PeerLost(peer=peer, is_silent=reason.startswith(SILENCE)))
 
     def on_refused(self, address: str, reason: str) -> None:
         """Log the first callers that were turned away."""

@@ -23,6 +23,7 @@ from synod.config.load import host_below, parse_unit
 from synod.config.specifiers import split_name
 from synod.config.verify import verify
 from synod.engine.events import BootOver, Event, ShutdownBegun, SpecsLoaded
+from synod.engine.guard import FUSE
 from synod.model.spec import UnitSpec
 from synod.model.unit import LocalUnit, bound_of, hold_of, mirror_of
 from synod.systemd.bus import Bus
@@ -223,7 +224,7 @@ class Surroundings:
                 )
 
     def _watch(self, specs: list[UnitSpec]) -> None:
-        wanted: dict[UnitName, None] = {}
+        wanted: dict[UnitName, None] = {FUSE: None}
         for spec in specs:
             wanted |= dict.fromkeys(
                 (spec.unit, hold_of(spec.unit), mirror_of(spec.unit), bound_of(spec.unit))

@@ -34,7 +34,7 @@ LATER: Final[Mapping[str, tuple[str, str]]] = {
 """Verb -> (where it is, its line in --help)."""
 
 GROUPS: Final = (
-    ("Looking", ("status", "list-nodes", "list-units", "show", "why")),
+    ("Looking", ("status", "list-nodes", "list-units", "show", "why", "bounds")),
     ("Units", ("start", "stop", "restart", "move", "adopt")),
     ("Nodes", ("drain", "undrain", "remove")),
     ("Cluster", ("init", "token", "join", "leave")),

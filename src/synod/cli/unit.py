@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 import click
 
+from synod.base.usec import Usec, format_span
 from synod.cli.client import MisunderstoodError
 from synod.cli.names import Node, Unit
 from synod.cli.options import Session, data_options, pass_session, talk_options
@@ -12,6 +13,7 @@ from synod.cli.output import NOTHING, Output
 
 unit_argument = click.argument("unit", type=Unit())
 
+BOUND_COLUMNS = ("UNIT", "NODE LOST", "LEADER LOST")
 UNIT_COLUMNS = ("UNIT", "DESIRED", "PLACED", "STATE", "REASON")
 
 
@@ -114,7 +116,35 @@ def adopt(session: Session, unit: str, node: str) -> None:
     session.change("adopt", {"unit": unit, "node": node})
 
 
-COMMANDS = (list_units, show, why, start, stop, restart, move, adopt)
+@click.command("bounds")
+@talk_options
+@data_options
+@pass_session
+def list_bounds(session: Session) -> None:
+    """Print how long each unit may be away, at the worst, when its node loses its power."""
+    data = session.query("bounds")
+    if session.output.is_json:
+        session.output.data(data)
+        return
+    rows = [
+        (
+            str(row["unit"]),
+            span(row["lease_usec"]) if row["movable"] else NOTHING,
+            span(row["lease_of_leader_usec"]) if row["movable"] else NOTHING,
+        )
+        for row in map(an_object, data if isinstance(data, list) else [])
+    ]
+    session.output.table(BOUND_COLUMNS, rows, "unit")
+
+
+def span(value: object) -> str:
+    """Write a span of microseconds that the agent gave."""
+    if not isinstance(value, int):
+        raise MisunderstoodError("the agent's answer is not understood; is it of another version?")
+    return format_span(Usec(value))
+
+
+COMMANDS = (list_units, show, why, list_bounds, start, stop, restart, move, adopt)
 
 
 def print_units(output: Output, data: object) -> None:

@@ -110,7 +110,11 @@ class Barriers:
         return self._progress(own)
 
     def _missing(self, own: _Own) -> list[NodeName]:
-        return [node for node in self._audience(own) if node not in own.done]
+        missing = [node for node in self._audience(own) if node not in own.done]
+        if self._desk.must_yield:
+            # The lease is running out: who cannot be reached cannot be waited for (safety rule 3.2).
+            return [node for node in missing if node in self._desk.connected or node == self._desk.me]
+        return missing
 
     def _audience(self, own: _Own) -> list[NodeName]:
         """List the nodes that may run something which depends on the unit.
@@ -128,9 +132,8 @@ class Barriers:
             if self._desk.now < own.begun + REPEAT_USEC:
                 nodes |= dict.fromkeys(node for node in row.reports if node in self._desk.connected)
             if row.spec is not None and not row.spec.is_exclusive:
-                nodes |= dict.fromkeys(
-                    node for node in row.reports if state.nodes[node].state is not NodeState.LEFT
-                )
+                gone = (NodeState.LEFT, NodeState.FENCED)
+                nodes |= dict.fromkeys(node for node in row.reports if state.nodes[node].state not in gone)
         nodes |= {self._desk.me: None}
         return [node for node in nodes if node in state.nodes]
 

@@ -28,7 +28,8 @@ class Desk:
         self, *, me: NodeName, boot: str, agent: int, is_booting: bool, has_log: bool = True
     ) -> None:
         self.me: Final = me
-        self.boot: Final = boot
+        self.boot = boot
+        """This node's incarnation; a node that was fenced becomes a new one."""
         self.agent: Final = agent
         self.state = ClusterState()
         self.local: dict[UnitName, LocalUnit] = {}
@@ -45,6 +46,20 @@ class Desk:
         """Whether PID 1 was asked for this node's annotations and units, since when it reports changes."""
         self.has_log = has_log
         """Whether there is a cluster whose state will come out of the log."""
+        self.may_open = False
+        """Whether gates of exclusive units may open: the lease is fresh, and the fuse burns that ends with it
+        (engine.guard).
+        """
+        self.must_yield = False
+        """Whether exclusive units have to stop: the lease is running out, and with it the fuse."""
+        self.is_guarded = True
+        """Whether no exclusive unit runs here, or the fuse burns: only then may a fuse be promised to the
+        others.
+        """
+        self.is_promising = False
+        """Whether the word that this node has a fuse is on its way into the log."""
+        self.is_burning = False
+        """Whether the fuse burns: without renewals this machine is reset."""
         self.is_leaving = False
         """``synodctl leave`` was said: nothing is started here any more."""
         self.now = Usec(0)

@@ -13,13 +13,10 @@ from synod.base.usec import USEC_PER_MSEC, USEC_PER_SEC, Usec
 from synod.engine.desk import Desk
 from synod.engine.proposals import Proposals
 from synod.ledger.membership import Operation
-from synod.model.command import NodeState, RoleWish, SetNode
+from synod.model.command import NodeState, RoleWish
 from synod.model.state import Change
 from synod.planner.plan import plan
 
-LOST_USEC: Final = Usec(3 * USEC_PER_SEC)
-"""Silence of a node's streams after which it is lost: longer than an agent's restart, shorter than patience.
-"""
 CHECK_USEC: Final = Usec(250 * USEC_PER_MSEC)
 """Between two looks at members and silences; nothing urgent waits for it."""
 VOTERS_AUTOMATIC_MAX: Final = 5
@@ -41,8 +38,6 @@ class Duty:
         self._unplanned: dict[UnitName, None] = {}
         self._is_planning = False
         self._check_at: Usec | None = None
-        self._silent_since: dict[NodeName, Usec] = {}
-        self._telling: dict[NodeName, None] = {}
 
     @property
     def deadline(self) -> Usec | None:
@@ -52,7 +47,6 @@ class Duty:
     def lead(self, *, is_leading: bool) -> None:
         """Take office or leave it; everything is planned anew by a new leader."""
         if is_leading and not self.is_leading:
-            self._silent_since = {}
             self._unplanned = dict.fromkeys(self._desk.state.rows)
             self._check_at = self._desk.now
         self.is_leading = is_leading
@@ -99,25 +93,7 @@ class Duty:
         if not self.is_leading or self._check_at is None or self._check_at > self._desk.now:
             return
         self._check_at = Usec(self._desk.now + CHECK_USEC)
-        self._watch_silences()
         self._match_members(voters, learners, lag)
-
-    def _watch_silences(self) -> None:
-        for name, node in self._desk.state.nodes.items():
-            is_heard = name == self._desk.me or name in self._desk.connected
-            if is_heard:
-                # That it is back it says itself, with its incarnation: what it ran may be gone.
-                self._silent_since.pop(name, None)
-                continue
-            since = self._silent_since.setdefault(name, self._desk.now)
-            if since + LOST_USEC <= self._desk.now and node.state is NodeState.ONLINE:
-                self._tell(name, NodeState.LOST)
-
-    def _tell(self, node: NodeName, state: NodeState) -> None:
-        if node in self._telling:
-            return
-        self._telling[node] = None
-        self._proposals.put(SetNode(node=node, state=state), lambda _: self._telling.pop(node, None))
 
     def _match_members(
         self, voters: tuple[NodeName, ...], learners: tuple[NodeName, ...], lag: Callable[[NodeName], int]

@@ -125,6 +125,31 @@ class Report:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FeedFuse:
+    """Put off the reset of this machine: its lease was renewed.
+
+    Not after ``until``: the fuse counts from the moment at which it is fed, the lease from an earlier one.
+    """
+
+    until: Usec
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reincarnated:
+    """Remember, until the next boot, which incarnation this node is."""
+
+    boot: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fence:
+    """Switch a node off by a fence device; FenceReported follows."""
+
+    order: int
+    target: NodeName
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Left:
     """This node is a member no more: forget the log and the keys."""
 
@@ -145,5 +170,8 @@ Effect = (
     | ShowStatus
     | Extend
     | Report
+    | FeedFuse
+    | Reincarnated
+    | Fence
     | Left
 )

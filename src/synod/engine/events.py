@@ -36,6 +36,8 @@ class PeerLost:
     """The stream to the peer was reset, or its heartbeats stopped."""
 
     peer: NodeName
+    is_silent: bool = False
+    """Whether nothing came any more, instead of a word that the stream is over."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +85,22 @@ class SpecsLoaded:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DevicesLoaded:
+    """The nodes that this one could fence, after start and whenever that changes."""
+
+    targets: tuple[NodeName, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FenceReported:
+    """A Fence effect ended; only ``is_confirmed`` says that the node is off."""
+
+    order: int
+    is_confirmed: bool
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BootOver:
     """The boot transaction is over: default.target has no job any more."""
 
@@ -117,6 +135,8 @@ Event = (
     | UnitSeen
     | JobDone
     | SpecsLoaded
+    | DevicesLoaded
+    | FenceReported
     | BootOver
     | ShutdownBegun
     | Asked

@@ -16,6 +16,8 @@ from synod.engine.proposals import Proposals
 from synod.model.command import NodeState, RoleWish, SetNode
 from synod.model.state import Change
 
+QUIT_USEC: Final = Usec(15 * USEC_PER_SEC)
+"""How long an agent's stop waits for its word, below TimeoutStopSec= of synod.service."""
 QUORUM_USEC: Final = Usec(2 * USEC_PER_SEC)
 """How long a shutdown or an agent's stop waits for its word to be committed."""
 FOR_EVER: Final = Usec(365 * 86400 * USEC_PER_SEC)
@@ -41,13 +43,20 @@ class Farewell:
         self._leaving: dict[int, Usec] = {}
         self._parting: dict[int, Usec] = {}
         """At the end of a shutdown: the last grants are given back before the agent goes."""
+        self._quitting: dict[int, Usec] = {}
+        """The agent stops: after the word is committed and the fuse is out, or after the last unit is."""
         self._is_said = False
         self._has_left = False
 
     @property
     def deadline(self) -> Usec | None:
         """When the first of those who wait has waited long enough."""
-        waiting = (*self._draining.values(), *self._leaving.values(), *self._parting.values())
+        waiting = (
+            *self._draining.values(),
+            *self._leaving.values(),
+            *self._parting.values(),
+            *self._quitting.values(),
+        )
         return min(waiting, default=None)
 
     def shut_down(self, client: int) -> None:
@@ -79,16 +88,15 @@ class Farewell:
             self._parting[client] = Usec(self._desk.now + QUORUM_USEC)
             return
         self._hand_over()
+        self._quitting[client] = Usec(self._desk.now + QUIT_USEC)
+        self._say(NodeState.UNMANAGED, lambda _: None, patience=QUIT_USEC)
 
-        def settled(change: Change | None) -> None:
-            text = (
-                ""
-                if change is not None
-                else "the log did not accept it in time; peers will call this node lost"
-            )
-            self._reply(client, 0, text)
-
-        self._say(NodeState.UNMANAGED, settled)
+    def _quit(self) -> None:
+        row = self._desk.state.nodes.get(self._desk.me)
+        if row is None or row.state is NodeState.UNMANAGED or self._desk.must_yield:
+            for client in self._quitting:
+                self._reply(client, 0, "")
+            self._quitting.clear()
 
     def leave(self, client: int) -> None:
         """Stop this node's units and leave the cluster for good."""
@@ -111,6 +119,8 @@ class Farewell:
             for client in self._parting:
                 self._reply(client, 0, "")
             self._parting.clear()
+        if self._quitting and not self._desk.is_burning:
+            self._quit()
         is_done = self._desk.is_known_to_go and not self._holds_grants()
         if self._leaving and is_done and not self._is_said:
             if self._is_last():
@@ -163,6 +173,11 @@ class Farewell:
             if until <= self._desk.now:
                 del self._parting[client]
                 self._reply(client, 0, "going while the cluster takes units for running here")
+        for client, until in list(self._quitting.items()):
+            if until <= self._desk.now:
+                del self._quitting[client]
+                text = "the log did not accept it and units run on: the fuse will reset this machine"
+                self._reply(client, 0, text if self._desk.is_burning else "")
         for client, until in list(self._leaving.items()):
             if until <= self._desk.now:
                 del self._leaving[client]
@@ -189,8 +204,9 @@ class Farewell:
     def _say(
         self, state: NodeState, settled: Callable[[Change | None], None], *, patience: Usec = QUORUM_USEC
     ) -> None:
-        desk = self._desk
-        self._proposals.put(SetNode(node=desk.me, state=state, boot=desk.boot), settled, patience=patience)
+        """Say what becomes of this node; who goes promises no fuse, who stays first has to light it."""
+        command = SetNode(node=self._desk.me, state=state, boot=self._desk.boot, has_fuse=False)
+        self._proposals.put(command, settled, patience=patience)
 
     def _reply(self, client: int, status: int, text: str) -> None:
         self._desk.put(Reply(client=client, status=status, text=text))

@@ -58,6 +58,8 @@ class Holds:
             early, self._early = self._early, {}
             for client, (request, _) in early.items():
                 self._judge_stop(client, request)
+        if self._desk.must_yield and self._asking:
+            self._let_go(list(self._asking))  # what is left of the lease is for the stop itself
 
     def _judge_stop(self, client: int, request: ReleaseHold) -> None:
         unit = request.unit
@@ -75,7 +77,8 @@ class Holds:
 
     def _is_said_here(self, unit: UnitName) -> bool:
         """Whether the stop is somebody's word on this node, and not the cluster's doing or a shutdown."""
-        if self._desk.is_stopping or self._desk.is_leaving or self._judge.is_wished_down(unit):
+        is_going = self._desk.is_stopping or self._desk.is_leaving or self._desk.must_yield
+        if is_going or self._judge.is_wished_down(unit):
             return False
         if self._desk.row(unit).grant_on(self._desk.me) is None:
             return False  # what does not run here cannot be stopped here
@@ -110,13 +113,15 @@ class Holds:
             if until <= self._desk.now:
                 del self._early[client]
                 self._judge_stop(client, request)
-        for client, (unit, until) in list(self._asking.items()):
-            if until <= self._desk.now:
-                del self._asking[client]
-                self._keeper.only_here[unit] = self._desk.row(unit).revision
-                text = f"Stopping '{unit}' on this node only: the log did not accept the wish in time."
-                self._desk.report(MessageId.WISH_LOCAL_ONLY, PRIORITY_WARNING, text, unit)
-                self._barriers.raise_(unit, client)
+        self._let_go([client for client, (_, until) in self._asking.items() if until <= self._desk.now])
+
+    def _let_go(self, clients: list[int]) -> None:
+        for client in clients:
+            unit, _ = self._asking.pop(client)
+            self._keeper.only_here[unit] = self._desk.row(unit).revision
+            text = f"Stopping '{unit}' on this node only: the log did not accept the wish in time."
+            self._desk.report(MessageId.WISH_LOCAL_ONLY, PRIORITY_WARNING, text, unit)
+            self._barriers.raise_(unit, client)
 
     def gone(self, client: int) -> None:
         """Note that a hold hung up: PID 1 stopped waiting, and stops the unit without its barrier."""

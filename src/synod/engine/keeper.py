@@ -37,6 +37,8 @@ class _Course:
     """Whether the gate was opened for it: from then on, being down means that it ended."""
     job: int | None = None
     """The start or stop job under way that the keeper asked for."""
+    was_shut: bool = False
+    """Whether the gate was closed again over a unit or its start job, which may have been skipped since."""
     is_released: bool = False
     failure: str = ""
 
@@ -120,6 +122,9 @@ class Keeper:
             return
         if self._is_unwanted(unit, grant):
             self._take_down(unit, course, seen)
+        elif self._desk.must_yield:
+            # The grant is kept: the lease may come back before somebody else may have it.
+            self._stop(unit, course, seen)
         elif not seen.is_gone:
             self._accompany(unit, grant, course, seen)
         elif course.job is not None:
@@ -143,11 +148,14 @@ class Keeper:
         return grant.is_revoked or row.desired is not Desired.STARTED or is_going
 
     def _start(self, unit: UnitName, grant: Grant, course: _Course) -> None:
+        if not self._desk.may_open:
+            self._close(unit)
+            return
         self._barriers.paused.pop(unit, None)
         self._set_gate(unit, grant, is_open=True)
         if unit in self.only_here:
             return
-        course.was_tried = True
+        course.was_tried, course.was_shut = True, False
         course.job = self._desk.run("start", unit)
         self._desk.report(
             MessageId.UNIT_STARTED, PRIORITY_NOTICE, f"Starting '{unit}', granted by the cluster.", unit
@@ -162,14 +170,20 @@ class Keeper:
             is_running = unit in self._open
             self._set_gate(unit, grant, is_open=self._judge.may_start(unit, is_running=is_running))
             course.was_tried = course.was_tried or seen.is_up or unit in self._open
+            if unit in self._open and (seen.is_up or seen.is_populated):
+                course.was_shut = False
 
     def _take_down(self, unit: UnitName, course: _Course, seen: LocalUnit) -> None:
+        self._stop(unit, course, seen)
+        if seen.is_gone and course.job is None:
+            self._release(unit, course, Ending.STOPPED, "stopped")
+
+    def _stop(self, unit: UnitName, course: _Course, seen: LocalUnit) -> None:
         self._close(unit)
         course.was_tried, course.failure = False, ""
         if seen.is_gone:
-            if course.job is None:
-                self._release(unit, course, Ending.STOPPED, "stopped")
-        elif seen.is_down and seen.job not in _DOWN_JOBS:
+            return
+        if seen.is_down and seen.job not in _DOWN_JOBS:
             pass  # a start job waits at the gate, where it says what is wanted; leftovers heed no job
         elif course.job is None and seen.job not in _DOWN_JOBS and not self._desk.is_stopping:
             # In a shutdown PID 1 has stop jobs of its own, ordered behind the drain: ours would wait for it.
@@ -193,9 +207,12 @@ class Keeper:
             )
 
     def _was_skipped(self, unit: UnitName, course: _Course, seen: LocalUnit) -> bool:
-        """Whether an automatic restart may have met a gate that was closed for the want of a provider."""
+        """Whether an automatic restart may have met a gate that was closed for the want of a provider.
+
+        Or of a lease, which may be back meanwhile.
+        """
         is_clean = seen.active == "inactive" and not course.failure
-        return is_clean and not self._judge.may_start(unit, is_running=True)
+        return is_clean and (course.was_shut or not self._judge.may_start(unit, is_running=True))
 
     def _release(self, unit: UnitName, course: _Course, ending: Ending, reason: str) -> None:
         is_going = self._desk.is_leaving or self._desk.is_stopping
@@ -263,7 +280,30 @@ class Keeper:
 
     # Gates and exports
 
+    @property
+    def has_grants(self) -> bool:
+        """Whether a gate may have to open at any moment."""
+        return any(not course.is_released for course in self._courses.values())
+
+    @property
+    def is_holding(self) -> bool:
+        """Whether an exclusive unit may be running here, whoever started it."""
+        if any(epoch != EPOCH_NONE for epoch in self._open.values()):
+            return True
+        specs = self._desk.specs
+        units = [unit for unit, spec in specs.items() if spec.is_exclusive]
+        units += [unit for unit in self._courses if unit not in specs]
+        return any(not self._desk.seen(unit).is_still or self._desk.was_closed_lately(unit) for unit in units)
+
+    def close_all(self) -> bool:
+        """Close every gate; return whether a start may have passed one that has not shown yet."""
+        for unit in list(self._open):
+            self._close(unit)
+        return any(map(self._desk.was_closed_lately, self._desk.closed_at))
+
     def _set_gate(self, unit: UnitName, grant: Grant, *, is_open: bool) -> None:
+        if is_open and grant.epoch != EPOCH_NONE and not self._desk.may_open:
+            is_open = False
         if not is_open:
             self._close(unit)
         elif self._open.get(unit) != grant.epoch:
@@ -274,6 +314,9 @@ class Keeper:
         if self._open.pop(unit, None) is not None:
             self._desk.closed_at[unit] = self._desk.now
             self._desk.put(RemoveGrant(unit=unit))
+            course, seen = self._courses.get(unit), self._desk.seen(unit)
+            if course is not None and (course.job is not None or not seen.is_gone):
+                course.was_shut = True
 
     def is_open(self, unit: UnitName) -> bool:
         """Whether the gate of a unit is open."""

@@ -76,7 +76,61 @@ class OrderDone:
     result: str
 
 
-Direct = Announce | Ready | Barrier | BarrierDone | Order | OrderDone
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeaseRequest:
+    """Ask the leader to confirm that it leads; the lease counts from the moment this was sent."""
+
+    nonce: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeaseReply:
+    """A majority has followed the sender since the request came."""
+
+    nonce: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hearing:
+    """Whether the sender hears a node: the leader believes no silence that somebody contradicts."""
+
+    node: NodeName
+    is_heard: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FenceOrder:
+    """Fence a node: the receiver has a device for it."""
+
+    order: int
+    target: NodeName
+    boot: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FenceDone:
+    """What came of it; only ``is_confirmed`` proves anything."""
+
+    order: int
+    target: NodeName
+    boot: str
+    is_confirmed: bool
+    text: str
+
+
+Direct = (
+    Announce
+    | Ready
+    | Barrier
+    | BarrierDone
+    | Order
+    | OrderDone
+    | LeaseRequest
+    | LeaseReply
+    | Hearing
+    | FenceOrder
+    | FenceDone
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,11 +7,19 @@ past, and nothing is done from it.
 
 from typing import Final
 
-from synod.base.ids import UnitName
+from synod.base.ids import NodeName, UnitName
 from synod.base.usec import USEC_PER_MSEC, USEC_PER_SEC, Usec
 from synod.engine.desk import Desk
 from synod.engine.proposals import Proposals
-from synod.model.command import NodeState, Observation, Observe, ReportSpecs, SetNode, SpecReport
+from synod.model.command import (
+    NodeState,
+    Observation,
+    Observe,
+    ReportDevices,
+    ReportSpecs,
+    SetNode,
+    SpecReport,
+)
 from synod.model.spec import digest
 from synod.model.state import Change
 
@@ -27,6 +35,8 @@ class Reporter:
     def __init__(self, desk: Desk, proposals: Proposals) -> None:
         self._desk = desk
         self._proposals = proposals
+        self.devices: tuple[NodeName, ...] = ()
+        """Nodes that this one could fence."""
         self._is_registering = False
         self._is_reporting = False
         self._observed: dict[UnitName, str] = {}
@@ -54,25 +64,31 @@ class Reporter:
             desk.is_registered = False
             self._register()
         elif desk.are_units_read and desk.is_settled:
+            # With a fence device for this node its units need no fuse, and run on without a quorum. A fuse is
+            # promised only while it burns, or while nothing runs that needs it; it is recalled at any time.
+            has_fuse = not desk.state.fencers(desk.me)
+            if row.has_fuse != has_fuse and (desk.is_guarded or not has_fuse):
+                self._register(has_fuse=has_fuse)
             self._report_specs()
+            self._report_devices()
 
-    def _register(self) -> None:
+    def _register(self, *, has_fuse: bool | None = None) -> None:
         if self._is_registering:
             return
         self._is_registering = True
         desk = self._desk
+        desk.is_promising = bool(has_fuse)
 
         def settled(change: Change | None) -> None:
-            self._is_registering = False
+            self._is_registering = desk.is_promising = False
             if change is not None and not change.refusal:
                 desk.is_registered = True
                 desk.touch([*desk.specs, *desk.state.rows])
 
         before = desk.state.nodes[desk.me].boot
         desk.is_fresh = desk.is_fresh or before != desk.boot
-        self._proposals.put(
-            SetNode(node=desk.me, state=NodeState.ONLINE, boot=desk.boot), settled, patience=FOR_EVER
-        )
+        command = SetNode(node=desk.me, state=NodeState.ONLINE, boot=desk.boot, has_fuse=has_fuse)
+        self._proposals.put(command, settled, patience=FOR_EVER)
 
     def _report_specs(self) -> None:
         if self._is_reporting:
@@ -94,6 +110,17 @@ class Reporter:
             SpecReport(unit=unit, spec=desk.specs.get(unit)) for unit in sorted([*changed, *gone])
         )
         self._proposals.put(ReportSpecs(node=desk.me, reports=reports), settled)
+
+    def _report_devices(self) -> None:
+        desk = self._desk
+        if self._is_reporting or desk.state.nodes[desk.me].fences == self.devices:
+            return
+        self._is_reporting = True
+
+        def settled(_: Change | None) -> None:
+            self._is_reporting = False
+
+        self._proposals.put(ReportDevices(node=desk.me, targets=self.devices), settled)
 
     def unit_seen(self, unit: UnitName, active: str) -> None:
         """Take a unit's state for the next report."""

@@ -54,6 +54,8 @@ class Judge:
         spec = self._desk.spec(unit)
         if spec is None or self._desk.is_leaving or self._desk.is_stopping:
             return False
+        if spec.is_exclusive and self._desk.must_yield:
+            return False
         providers = (*spec.requires, *spec.binds_to)
         is_up = self._readiness.is_up if is_running else self._readiness.is_confirmed
         if any(not is_up(name) or self._barriers.is_raised(name) for name in providers):

@@ -6,6 +6,7 @@ from dataclasses import fields
 
 from synod.base.exits import ExitStatus
 from synod.base.ids import UnitName
+from synod.engine.bounds import bounds
 from synod.engine.node import Node
 from synod.ledger.effects import Role
 from synod.model.command import NodeState, RoleWish
@@ -135,6 +136,19 @@ def status(node: Node) -> dict[str, Json]:
         "alarms": alarms,
         "applied_index": node.state.applied,
     }
+
+
+def list_bounds(node: Node) -> list[Json]:
+    """Say how long each exclusive unit may be away when its node loses its power; spans are microseconds."""
+    return [
+        {
+            "unit": bound.unit,
+            "movable": bound.is_movable,
+            "lease_usec": bound.by_lease,
+            "lease_of_leader_usec": bound.by_lease_of_leader,
+        }
+        for bound in bounds(node.state, node.timing, node.lease.timing)
+    ]
 
 
 def exit_of_health(node: Node) -> ExitStatus:

@@ -29,6 +29,8 @@ class NodeState(StrEnum):
 
     ONLINE = "online"
     LOST = "lost"
+    FENCED = "fenced"
+    """It is proved that nothing of its incarnation runs any more."""
     LEAVING = "leaving"
     LEFT = "left"
     UNMANAGED = "unmanaged"
@@ -92,6 +94,10 @@ class SetNode:
     node: NodeName
     state: NodeState
     boot: str = ""
+    has_fuse: bool | None = None
+    """Whether the node resets itself when it cannot renew its lease: then its silence ends (safety section
+    3). None leaves it as it is; a new incarnation has a fuse until it says otherwise.
+    """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -222,6 +228,38 @@ class Alarm:
     text: str
 
 
+class Proof(StrEnum):
+    """What shows that nothing of a node's incarnation runs any more (safety section 1)."""
+
+    DEVICE = "device"
+    """A fence device confirmed it."""
+    LEASE = "lease"
+    """Its lease ran out, and with it its fuse."""
+    OPERATOR = "operator"
+    """An administrator gave their word."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fenced:
+    """Proof that an incarnation of a node is gone: its grants are void, and it may not come back."""
+
+    node: NodeName
+    boot: str
+    proof: Proof
+    by: NodeName
+    text: str = ""
+    since: int = 0
+    """Of a lease: the entry that called the node lost. A node that has been back since has a new lease."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportDevices:
+    """Which nodes the sender could fence."""
+
+    node: NodeName
+    targets: tuple[NodeName, ...]
+
+
 Command = (
     Found
     | AddToken
@@ -237,6 +275,8 @@ Command = (
     | Release
     | Observe
     | Alarm
+    | Fenced
+    | ReportDevices
 )
 
 COMMANDS: Final = Codec(
@@ -255,6 +295,8 @@ COMMANDS: Final = Codec(
         12: Release,
         13: Observe,
         14: Alarm,
+        15: Fenced,
+        16: ReportDevices,
         # Parts of the above.
         64: SpecReport,
         65: UnitSpec,

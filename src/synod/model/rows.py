@@ -68,7 +68,13 @@ class NodeRow:
     state: NodeState = NodeState.UNMANAGED
     boot: str = ""
     """Incarnation that the node itself last reported; grants of another one are void."""
+    since: int = 0
+    """Index of the last word on the node's state."""
     is_drained: bool = False
+    has_fuse: bool = False
+    """Whether this incarnation resets itself when its lease runs out."""
+    fences: tuple[NodeName, ...] = ()
+    """Nodes that this one could fence."""
 
     @property
     def may_be_granted(self) -> bool:

@@ -2,8 +2,8 @@
 """The replicated state: what every node knows after applying the same log.
 
 Law 1: apply() depends on the state, the command and its index, and on nothing else; replay reproduces it.
-Law 2: a grant is made by a plan and ended by the holder's proof, by a new incarnation of the holder, or by
-       its removal; nothing else touches it (safety rules 2.1 to 2.3).
+Law 2: a grant is made by a plan and ended by the holder's proof, by proof that its incarnation is gone, by a
+       new incarnation, or by its removal; nothing else touches it (safety rules 2.1 to 2.3).
 Law 3: replicas decide nothing: placement comes as a Plan from the leader, bound to the revision it was
        computed from.
 
@@ -23,14 +23,17 @@ from synod.model.command import (
     Desired,
     DrainNode,
     Ending,
+    Fenced,
     Found,
     Join,
     MoveUnit,
     NodeState,
     Observe,
     Plan,
+    Proof,
     Release,
     RemoveNode,
+    ReportDevices,
     ReportSpecs,
     SetNode,
     Wish,
@@ -94,7 +97,7 @@ class ClusterState:
             case MoveUnit():
                 return self._move(command, index)
             case SetNode():
-                return self._set_node(command)
+                return self._set_node(command, index)
             case DrainNode():
                 return self._drain(command)
             case Join():
@@ -109,6 +112,10 @@ class ClusterState:
                 return Change(units=(command.unit,))
             case Found():
                 return self._found(command)
+            case Fenced():
+                return self._fenced(command, index)
+            case ReportDevices():
+                return self._devices(command)
 
     # Cluster and nodes
 
@@ -142,18 +149,24 @@ class ClusterState:
         )
         return Change(nodes=(command.node,))
 
-    def _set_node(self, command: SetNode) -> Change:
+    def _set_node(self, command: SetNode, index: int) -> Change:
         row = self.nodes.get(command.node)
         if row is None:
             return Change(refusal=f"'{command.node}' is not a node of this cluster")
         if not command.boot and row.state in (NodeState.LEFT, NodeState.LEAVING, NodeState.UNMANAGED):
             return Change(refusal=f"'{command.node}' said itself that it is {row.state}")
+        if row.state is NodeState.FENCED and command.boot in ("", row.boot):
+            return Change(
+                refusal=f"this incarnation of '{command.node}' was fenced; nothing of it may come back"
+            )
         units: list[UnitName] = []
         if command.boot and command.boot != row.boot:
             # Nothing survives a reboot: the new incarnation is the proof for the grants of the old one.
             units = self._void_grants(command.node)
-            row.boot = command.boot
-        row.state = command.state
+            row.boot, row.has_fuse = command.boot, True
+        if command.boot and command.has_fuse is not None:
+            row.has_fuse = command.has_fuse
+        row.state, row.since = command.state, index
         return Change(
             units=tuple(dict.fromkeys([*units, *self._readopt_all(command.node)])), nodes=(command.node,)
         )
@@ -169,7 +182,7 @@ class ClusterState:
         row = self.nodes.get(command.node)
         if row is None:
             return Change(refusal=f"'{command.node}' is not a node of this cluster")
-        if row.state is not NodeState.LEFT:
+        if row.state not in (NodeState.LEFT, NodeState.FENCED):
             return Change(
                 refusal=f"'{command.node}' is {row.state} and may still run units; "
                 "run 'synodctl leave' there first, or fence it"
@@ -182,6 +195,27 @@ class ClusterState:
                 units.append(unit)
             unit_row.observed.pop(command.node, None)
         return Change(units=tuple(dict.fromkeys(units)), nodes=(command.node,))
+
+    def _fenced(self, command: Fenced, index: int) -> Change:
+        row = self.nodes.get(command.node)
+        if row is None or row.boot != command.boot:
+            return Change(refusal=f"'{command.node}' is another incarnation than the one that was fenced")
+        if row.state is NodeState.LEFT:
+            return Change(refusal=f"'{command.node}' has left")
+        if command.proof is Proof.LEASE and (row.state is not NodeState.LOST or row.since != command.since):
+            return Change(refusal=f"'{command.node}' has been back since its lease was said to be over")
+        row.state, row.since = NodeState.FENCED, index
+        units = self._void_grants(command.node)
+        return Change(
+            units=tuple(dict.fromkeys([*units, *self._readopt_all(command.node)])), nodes=(command.node,)
+        )
+
+    def _devices(self, command: ReportDevices) -> Change:
+        row = self.nodes.get(command.node)
+        if row is None:
+            return Change(refusal=f"'{command.node}' is not a node of this cluster")
+        row.fences = command.targets
+        return Change(nodes=(command.node,))
 
     def _void_grants(self, node: NodeName) -> list[UnitName]:
         units = []
@@ -223,7 +257,7 @@ class ClusterState:
         voices = [
             text
             for node, text in row.reports.items()
-            if self.nodes[node].state not in (NodeState.LOST, NodeState.LEFT)
+            if self.nodes[node].state not in (NodeState.LOST, NodeState.FENCED, NodeState.LEFT)
         ]
         if len(dict.fromkeys(voices)) != 1:
             return False
@@ -328,6 +362,14 @@ class ClusterState:
         return Change(units=tuple(observation.unit for observation in command.observations))
 
     # Questions
+
+    def fencers(self, target: NodeName) -> list[NodeName]:
+        """List who could fence a node, by name; a node does not fence itself."""
+        return sorted(
+            name
+            for name, row in self.nodes.items()
+            if target in row.fences and name != target and row.state is NodeState.ONLINE
+        )
 
     def absence(self, unit: UnitName) -> str:
         """Say why a unit cannot be wished for."""

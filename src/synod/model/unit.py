@@ -37,9 +37,14 @@ class LocalUnit:
         return self.active in ("inactive", "failed")
 
     @property
+    def is_still(self) -> bool:
+        """Whether nothing of the unit runs; a job may wait to start it."""
+        return self.is_down and not self.is_populated
+
+    @property
     def is_gone(self) -> bool:
         """Whether nothing of the unit runs and nothing will: the clean stop of safety rule 2.2."""
-        return self.is_down and not self.job and not self.is_populated
+        return self.is_still and not self.job
 
 
 def mirror_of(unit: UnitName) -> UnitName:

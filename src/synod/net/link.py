@@ -20,6 +20,10 @@ HEARTBEAT: Final = 0
 """Frame kind that never leaves this layer. The first one also says: I have accepted you."""
 
 
+SILENCE: Final = "no sign of life"
+"""How the reason of a loss begins when nothing came any more; any other shows a machine that lives."""
+
+
 class LinkOwner(Protocol):
     """Who is told of what happens on a link."""
 
@@ -86,7 +90,7 @@ class PeerLink(asyncio.Protocol):
             self._heard = max(self._heard, now - (self._settings.heartbeats_missed_max - 1) * interval)
         self._checked = now
         if now - self._heard > self._settings.heartbeats_missed_max * interval:
-            self.close(f"no sign of life for {now - self._heard:.1f}s")
+            self.close(f"{SILENCE} for {now - self._heard:.1f}s")
         elif now - self._sent > interval / 2:
             self.send(HEARTBEAT, b"")
 

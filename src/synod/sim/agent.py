@@ -10,12 +10,13 @@ from typing import Final, Protocol, assert_never
 from synod.base.ids import Epoch, NodeName, UnitName
 from synod.base.usec import USEC_PER_MSEC
 from synod.engine import effects, events
+from synod.engine.guard import FUSE
 from synod.engine.node import Node
 from synod.engine.requests import LeaveForShutdown, Place, ReleaseHold, Request, Unmanage, Want
 from synod.ledger.effects import Persist
 from synod.model.spec import UnitSpec
 from synod.model.unit import LocalUnit
-from synod.sim.clock import Clock, Dice
+from synod.sim.clock import Dice, Timekeeper
 from synod.sim.definitions import GRANT, LEASE, UP
 from synod.sim.disk import Disk
 from synod.sim.network import Network
@@ -25,7 +26,7 @@ from synod.wire.messages import decode_message, encode_message
 
 TICKS_MAX: Final = 200
 """Ticks in a row without any time passing; more is a defect of the node's deadline."""
-_SEEN: Final = ("synod-hold@", "synod-mirror@", "synod-bound@")
+_SEEN: Final = ("synod-hold@", "synod-mirror@", "synod-bound@", FUSE)
 
 _FileEffect = (
     effects.WriteGrant
@@ -59,11 +60,26 @@ class Machine(Protocol):
     def left(self) -> None:
         """Forget the log and the keys."""
 
+    incarnation: str
+
+    @property
+    def devices(self) -> dict[NodeName, str]:
+        """The fence devices that this machine can use, and how they behave."""
+
+    def opened(self, unit: UnitName) -> None:
+        """Note that a grant file was written."""
+
+    def feed_fuse(self) -> None:
+        """Put off the reset."""
+
+    def fence(self, order: int, target: NodeName) -> None:
+        """Switch another machine off by a device."""
+
 
 class Agent:
     """A running synodd."""
 
-    def __init__(self, machine: Machine, node: Node, clock: Clock, dice: Dice, network: Network) -> None:
+    def __init__(self, machine: Machine, node: Node, clock: Timekeeper, dice: Dice, network: Network) -> None:
         self.machine = machine
         self.node = node
         self.is_alive = True
@@ -80,12 +96,15 @@ class Agent:
         self._timer: int | None = None
         self._ticks = (0, 0)
         self._are_units_read = False
+        self._backlog: list[Callable[[], None]] | None = None
+        """What came while the agent stands still."""
 
     def start(self) -> None:
         """Begin: listen, wake the log, read the units."""
         self._network.attach(self.machine.name, self)
+        self.step(events.DevicesLoaded(targets=tuple(self.machine.devices)))
         self.step(events.Tick())
-        self._clock.after(self._dice.between(1, 30) * USEC_PER_MSEC, self.load_specs)
+        self._later(self._dice.between(1, 30) * USEC_PER_MSEC, self._load_specs)
 
     def end(self, *, is_silent: bool) -> list[Waiter]:
         """Die; return the waiters that are left without an answer."""
@@ -94,8 +113,35 @@ class Agent:
         self.machine.disk.crash()
         return [waiter for waiter in self._waiters.values() if waiter.is_alive]
 
+    def freeze(self) -> None:
+        """Stand still, as after SIGSTOP: what happens is noticed when the agent goes on."""
+        if self._backlog is None:
+            self._backlog = []
+            self._network.mute(self.machine.name)
+
+    def thaw(self) -> None:
+        """Go on, as after SIGCONT."""
+        backlog, self._backlog = self._backlog or [], None
+        if self.is_alive:
+            self._network.unmute(self.machine.name)
+        for action in backlog:
+            self._do(action)
+
+    def _do(self, action: Callable[[], None]) -> None:
+        """Do something of the agent's own, when it is not standing still."""
+        if self._backlog is not None:
+            self._backlog.append(action)
+        elif self.is_alive:
+            action()
+
+    def _later(self, delay: int, action: Callable[[], None]) -> None:
+        self._clock.after(delay, lambda: self._do(action))
+
     def step(self, event: events.Event) -> None:
         """Let the node digest an event and carry out what it asks for."""
+        if self._backlog is not None:
+            self._backlog.append(lambda: self.step(event))
+            return
         if not self.is_alive:
             return
         for effect in self.machine.step(self, event):
@@ -113,7 +159,7 @@ class Agent:
         due = self._timer
 
         def ring() -> None:
-            if not self.is_alive or self._timer != due:
+            if self._timer != due:
                 return
             self._timer = None
             deadline = self.node.deadline
@@ -125,7 +171,7 @@ class Agent:
             else:
                 self._arm()
 
-        self._clock.after(due - self._clock.now, ring)
+        self._later(due - self._clock.now, ring)
 
     # Peers
 
@@ -133,9 +179,9 @@ class Agent:
         """Tell the node of a new stream."""
         self.step(events.PeerConnected(peer=peer))
 
-    def lost(self, peer: NodeName) -> None:
+    def lost(self, peer: NodeName, *, is_silent: bool) -> None:
         """Tell the node that a stream is gone."""
-        self.step(events.PeerLost(peer=peer))
+        self.step(events.PeerLost(peer=peer, is_silent=is_silent))
 
     def received(self, peer: NodeName, data: bytes) -> None:
         """Hand a message over."""
@@ -182,8 +228,9 @@ class Agent:
 
     def load_specs(self) -> None:
         """Read the annotations and the units, as after every daemon-reload."""
-        if not self.is_alive:
-            return
+        self._do(self._load_specs)
+
+    def _load_specs(self) -> None:
         units = [self._look(unit) for unit in self.machine.services.loaded() if self._is_watched(unit)]
         self._are_units_read = True
         self.step(
@@ -202,7 +249,7 @@ class Agent:
             if known is not None:
                 self._hear(events.UnitSeen(unit=known))
 
-        self._clock.after(self._dice.below(USEC_PER_MSEC), read)
+        self._later(self._dice.below(USEC_PER_MSEC), read)
 
     def _is_watched(self, unit: UnitName) -> bool:
         return unit in self.machine.specs or unit.startswith(_SEEN)
@@ -222,11 +269,10 @@ class Agent:
         self._called_until = max(self._called_until, self._clock.now + self._dice.below(USEC_PER_MSEC))
 
         def call() -> None:
-            if self.is_alive:
-                self.machine.services.run(effect.verb, effect.unit, removed)
+            self.machine.services.run(effect.verb, effect.unit, removed)
 
         def removed(result: str) -> None:
-            self._clock.after(self._dice.below(USEC_PER_MSEC), lambda: tell(result))
+            self._later(self._dice.below(USEC_PER_MSEC), lambda: tell(result))
 
         def tell(result: str) -> None:
             known = self.machine.services.show(effect.unit)
@@ -234,7 +280,7 @@ class Agent:
             text = f"Unit {effect.unit} not found." if result == "error" else ""
             self._hear(events.JobDone(job=effect.job, result=result, unit=known, text=text))
 
-        self._clock.after(self._called_until - self._clock.now, call)
+        self._later(self._called_until - self._clock.now, call)
 
     # Effects
 
@@ -255,16 +301,27 @@ class Agent:
                 machine.note(effect)
             case effects.Left():
                 machine.left()
+            case effects.FeedFuse(until=until):
+                self._later(self._dice.below(3 * USEC_PER_MSEC), lambda: self._feed_fuse(until))
+            case effects.Fence(order=order, target=target):
+                machine.fence(order, target)
+            case effects.Reincarnated(boot=boot):
+                machine.incarnation = boot
             case effects.Reply() | effects.ShowStatus() | effects.Extend():
                 self._answer(effect)
             case _:
                 self._put_file(effect)
+
+    def _feed_fuse(self, until: int) -> None:
+        if self._clock.now <= until:
+            self.machine.feed_fuse()
 
     def _put_file(self, effect: _FileEffect) -> None:
         run = self.machine.run
         match effect:
             case effects.WriteGrant(unit=unit, epoch=epoch):
                 run[GRANT + unit] = epoch
+                self.machine.opened(unit)
             case effects.RemoveGrant(unit=unit):
                 run.pop(GRANT + unit, None)
             case effects.WriteUp(unit=unit):
@@ -285,7 +342,7 @@ class Agent:
                 self._waiters.pop(client, None)
                 assert replied is not None or client <= self._client, f"reply to nobody: {effect}"
                 if replied is not None:
-                    self._clock.after(self._dice.below(USEC_PER_MSEC), lambda: replied(status, text))
+                    self._later(self._dice.below(USEC_PER_MSEC), lambda: replied(status, text))
             case effects.ShowStatus(client=client, text=text):
                 if client in self._waiters:
                     self._waiters[client].shown = text

@@ -52,6 +52,9 @@ class Checker:
     def populated(self, machine: Machine, unit: UnitName, *, is_populated: bool) -> None:
         """Look at the first process of a unit, or at the end of the last one."""
 
+    def opened(self, machine: Machine, unit: UnitName) -> None:
+        """Look at a gate that was opened."""
+
 
 class CopiesChecker(Checker):
     """I1: never more copies of an exclusive unit than Instances= allows, counting every live process."""

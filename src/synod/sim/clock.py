@@ -8,10 +8,11 @@ of one seed, so that one more draw in one place does not change what happens eve
 import heapq
 import random
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import Final, Protocol, TypeVar
 
 from synod.base.usec import Usec
 
+PPM: Final = 1_000_000
 Choice = TypeVar("Choice")
 
 
@@ -43,6 +44,17 @@ class Dice:
         return choices[self._random.randrange(len(choices))]
 
 
+class Timekeeper(Protocol):
+    """A clock as a machine sees it."""
+
+    @property
+    def now(self) -> Usec:
+        """The present time."""
+
+    def after(self, delay: int, action: Callable[[], None]) -> None:
+        """Do something ``delay`` microseconds from now."""
+
+
 class Clock:
     """What is going to happen, in order of time."""
 
@@ -65,3 +77,21 @@ class Clock:
             return True
         self.now = Usec(max(self.now, until))
         return False
+
+
+class DriftingClock:
+    """One machine's clock, which runs at nearly the speed of the world's."""
+
+    def __init__(self, world: Clock, ppm: int) -> None:
+        """Run ``ppm`` parts per million faster than the world."""
+        self._world = world
+        self._ppm = ppm
+
+    @property
+    def now(self) -> Usec:
+        """The time that this machine believes it is."""
+        return Usec(self._world.now * (PPM + self._ppm) // PPM)
+
+    def after(self, delay: int, action: Callable[[], None]) -> None:
+        """Do something when this clock has gone on by ``delay``."""
+        self._world.after(-(-max(0, delay) * PPM // (PPM + self._ppm)), action)

@@ -9,6 +9,7 @@ from typing import Final
 
 from synod.base.ids import UnitName
 from synod.base.usec import USEC_PER_MSEC, USEC_PER_SEC
+from synod.engine.guard import FUSE
 from synod.model.spec import UnitSpec
 from synod.model.unit import bound_of, hold_of, mirror_of
 
@@ -111,6 +112,8 @@ def of_synod(unit: UnitName) -> UnitFile | None:
                 asks_at_stop="release",
                 timeout_usec=60 * USEC_PER_SEC,
             )
+        case _ if unit == FUSE:
+            return UnitFile(unit=unit)
         case _ if unit == DRAIN:
             return UnitFile(unit=unit, asks_at_stop="leave", timeout_usec=120 * USEC_PER_SEC)
     return None

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from synod.base.usec import USEC_PER_MSEC
 from synod.ledger.effects import Persist
 from synod.ledger.entries import Entry, HardState
-from synod.sim.clock import Clock, Dice
+from synod.sim.clock import Dice, Timekeeper
 
 Answer = Callable[[int, str], None]
 """Called with the sequence number of a write and why it failed, empty when it is durable."""
@@ -16,7 +16,7 @@ Answer = Callable[[int, str], None]
 class Disk:
     """What is durable, and what is on its way."""
 
-    def __init__(self, clock: Clock, dice: Dice) -> None:
+    def __init__(self, clock: Timekeeper, dice: Dice) -> None:
         self._clock = clock
         self._dice = dice
         self._writing: deque[Persist] = deque()

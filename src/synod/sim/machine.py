@@ -8,12 +8,14 @@ from synod.base.ids import NodeName, UnitName
 from synod.base.messages import MessageId
 from synod.base.usec import USEC_PER_MSEC, USEC_PER_SEC
 from synod.engine import effects, events
+from synod.engine.guard import FUSE
 from synod.engine.node import Node
 from synod.model.spec import UnitSpec
 from synod.sim.agent import Agent, gates_of, ups_of
-from synod.sim.clock import Clock, Dice
+from synod.sim.clock import Clock, Dice, DriftingClock, Timekeeper
 from synod.sim.definitions import Behaviour, UnitFiles
 from synod.sim.disk import Disk
+from synod.sim.fuse import Fuse
 from synod.sim.network import Network
 from synod.sim.services import ServiceManager
 from synod.sim.surroundings import Waiter
@@ -22,6 +24,10 @@ RETRY_USEC: Final = 100 * USEC_PER_MSEC
 """Between two attempts of a waiter to reach the agent, and RestartSec= of the agent."""
 AGENT_STOP_USEC: Final = 20 * USEC_PER_SEC
 """TimeoutStopSec= of the agent."""
+HANG_USEC: Final = 10 * USEC_PER_SEC
+"""WatchdogSec= of the agent."""
+FENCE_USEC: Final = 1500 * USEC_PER_MSEC
+"""What a fence device takes at most."""
 BOOT_PATIENCE_USEC: Final = 5 * USEC_PER_SEC
 """How long a waiter tries to reach the agent while the machine boots (safety rule 4.3)."""
 
@@ -40,6 +46,9 @@ class Watch(Protocol):
     def populated(self, machine: "Machine", unit: UnitName, *, is_populated: bool) -> None:
         """Check that a unit's first process was started or its last one ended."""
 
+    def opened(self, machine: "Machine", unit: UnitName) -> None:
+        """Check that a gate was opened."""
+
 
 class Machine:
     """A node of the cluster as hardware and software below the agent's logic."""
@@ -48,7 +57,8 @@ class Machine:
         self, name: NodeName, clock: Clock, dice: Dice, network: Network, watch: Watch, make_node: MakeNode
     ) -> None:
         self.name = name
-        self.clock = clock
+        self.clock: Timekeeper = clock
+        """What this machine's own timers run by."""
         self.dice = dice
         self._network = network
         self._watch = watch
@@ -68,7 +78,19 @@ class Machine:
         self._agents = 0
         self.is_agent_wanted = True
         self.is_going_down = False
+        self.incarnation = ""
+        """What the machine was last told that it is, when it was fenced since it booted."""
+        self.devices: dict[NodeName, str] = {}
+        """The fence devices that this machine can use: each works, fails or hangs."""
+        self.switch_off: Callable[[NodeName], None] = lambda _: None
+        """What a device that works does to its target."""
+        self._fuse = self._new_fuse()
         self.services = self._new_services()
+
+    def drift(self, clock: Clock, ppm: int) -> None:
+        """Let the machine's clock run faster or slower than the world's, before it is switched on."""
+        self.clock = DriftingClock(clock, ppm)
+        self.disk = Disk(self.clock, self.dice)
 
     @property
     def specs(self) -> dict[UnitName, UnitSpec]:
@@ -78,7 +100,8 @@ class Machine:
     @property
     def boot(self) -> str:
         """Incarnation of the machine."""
-        return f"{self.name}-boot{self.boots}"
+        stem = f"{self.name}-boot{self.boots}"
+        return self.incarnation if self.incarnation.partition("+")[0] == stem else stem
 
     # Power
 
@@ -89,7 +112,7 @@ class Machine:
         self.boots += 1
         self._agents = 0
         self.run.clear()
-        self.services = self._new_services()
+        self.services, self._fuse = self._new_services(), self._new_fuse()
         self.is_agent_wanted, self.is_going_down = True, False
         services, delay = self.services, self.dice.between(20, 300) * USEC_PER_MSEC
         self.start_agent_later(delay)
@@ -100,6 +123,10 @@ class Machine:
 
     def _new_services(self) -> ServiceManager:
         return ServiceManager(self.clock, self.files, self.behaviours, self)
+
+    def _new_fuse(self) -> Fuse:
+        boot = self.boots
+        return Fuse(self.clock, self.dice, lambda: self.reset() if self.boots == boot else None)
 
     def _boot_units(self, services: ServiceManager) -> None:
         if services is self.services and self.is_on:
@@ -143,7 +170,7 @@ class Machine:
             self.power_cut()
             done()
             if is_reboot:
-                self.clock.after(USEC_PER_SEC, lambda: None if self.is_on else self.power_on())
+                self.power_on_later(USEC_PER_SEC)
 
         if self.agent is not None:
             self.agent.step(events.ShutdownBegun())
@@ -186,6 +213,21 @@ class Machine:
         if self.agent is not None:
             self._end_agent(is_silent=False)
             self.start_agent_later(RETRY_USEC + self.dice.between(50, 300) * USEC_PER_MSEC)
+
+    def freeze_agent(self, span: int) -> None:
+        """Stop the agent's process for a while; PID 1 kills and starts it when that takes too long."""
+        agent = self.agent
+        if agent is None:
+            return
+        agent.freeze()
+
+        def go_on() -> None:
+            if self.agent is agent and span < HANG_USEC:
+                agent.thaw()
+            elif self.agent is agent:
+                self.kill_agent()
+
+        self.clock.after(min(span, HANG_USEC), go_on)
 
     def stop_agent(self, done: Callable[[], None] = lambda: None) -> None:
         """Stop the agent with systemctl; units run on."""
@@ -250,11 +292,59 @@ class Machine:
 
     def moved(self, unit: UnitName, old: str, new: str) -> None:
         """Pass a change of state on."""
+        if unit == FUSE and new == "active":
+            self._fuse.light()
+        elif unit == FUSE:
+            self._fuse.put_out()
         self._watch.moved(self, unit, old, new)
 
     def populated(self, unit: UnitName, *, is_populated: bool) -> None:
         """Pass on that a unit has processes, or none any more."""
         self._watch.populated(self, unit, is_populated=is_populated)
+
+    # The fuse
+
+    @property
+    def fuse_left(self) -> int:
+        """How long the fuse burns on without being fed."""
+        return self._fuse.left
+
+    def feed_fuse(self) -> None:
+        """Put off the reset: PID 1 got a keep-alive message."""
+        self._fuse.feed()
+
+    def reset(self) -> None:
+        """Reset the machine, as a fuse or a reboot --force --force does: everything ends, then it boots."""
+        if self.is_on:
+            self._end_agent(is_silent=self.dice.chance(0.5))
+            self.power_cut()
+            self.power_on_later(USEC_PER_SEC)
+
+    def power_on_later(self, delay: int) -> None:
+        """Boot some time from now, unless somebody did so before."""
+        self.clock.after(delay, lambda: None if self.is_on else self.power_on())
+
+    def opened(self, unit: UnitName) -> None:
+        """Pass on that a gate was opened."""
+        self._watch.opened(self, unit)
+
+    # Fence devices
+
+    def fence(self, order: int, target: NodeName) -> None:
+        """Use the fence device, if there is one."""
+        agent, behaviour = self.agent, self.devices.get(target, "fails")
+
+        def report() -> None:
+            if behaviour == "works":
+                self.switch_off(target)
+            if self.agent is agent and agent is not None:
+                text = "off" if behaviour == "works" else "the device failed"
+                agent.step(
+                    events.FenceReported(order=order, is_confirmed=behaviour == "works", text=text)
+                )
+
+        if behaviour != "hangs":
+            self.clock.after(self.dice.between(50 * USEC_PER_MSEC, FENCE_USEC), report)
 
     # Waiters
 

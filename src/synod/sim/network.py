@@ -3,12 +3,13 @@
 
 A message is lost only together with its stream. A cut link swallows silently: what was sent waits, and
 arrives after all when the link heals before the heartbeats notice. A killed agent's streams are reset at
-once, those of a machine without power are not.
+once, those of a machine without power are not. A frozen agent accepts and says nothing.
 """
 
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final, Protocol
 
 from synod.base.ids import NodeName
@@ -27,7 +28,7 @@ class Endpoint(Protocol):
     def connected(self, peer: NodeName) -> None:
         """Note a new stream."""
 
-    def lost(self, peer: NodeName) -> None:
+    def lost(self, peer: NodeName, *, is_silent: bool) -> None:
         """Note that the stream is gone."""
 
     def received(self, peer: NodeName, data: bytes) -> None:
@@ -54,7 +55,9 @@ class Network:
         self._wanted: dict[Pair, None] = {}
         self._streams: dict[Pair, _Stream] = {}
         self._cut: dict[Pair, int] = {}
+        """Directions in which nothing arrives, by source and target."""
         self._cuts = 0
+        self._mute: dict[NodeName, None] = {}
         self.delay_usec = 1 * USEC_PER_MSEC
         """Longest time of one message; the shortest is a tenth of it."""
         self.reset_chance = 0.0
@@ -67,9 +70,8 @@ class Network:
         for pair in [pair for pair in self._streams if name in pair]:
             self._drop(pair, self._streams[pair])
         self._ends[name] = end
-        for pair in list(self._wanted):
-            if name in pair:
-                self._dial(pair)
+        self._mute.pop(name, None)
+        self._dial_again(name)
 
     def detach(self, name: NodeName, *, is_silent: bool) -> None:
         """An agent is gone; its kernel resets the streams, unless the machine is gone as well."""
@@ -77,9 +79,21 @@ class Network:
         delay = HEARTBEAT_TIMEOUT_USEC if is_silent else self._delay()
         for pair in [pair for pair in self._streams if name in pair]:
             stream = self._streams[pair]
-            self._clock.after(delay, lambda pair=pair, stream=stream: self._drop(pair, stream))  # type: ignore[misc]
+            silent = pair if is_silent else ()
+            self._clock.after(delay, partial(self._drop, pair, stream, silent))
         for pair in [pair for pair in self._wanted if pair[0] == name]:
             del self._wanted[pair]
+
+    def mute(self, name: NodeName) -> None:
+        """An agent stands still: it says nothing any more, and its peers give its streams up."""
+        self._mute[name] = None
+        for pair in [pair for pair in self._streams if name in pair]:
+            self._notice_later(pair, lambda: name in self._mute, lambda: (_other(pair, name),))
+
+    def unmute(self, name: NodeName) -> None:
+        """An agent goes on."""
+        self._mute.pop(name, None)
+        self._dial_again(name)
 
     def want(self, name: NodeName, peer: NodeName) -> None:
         """Keep a stream to a peer from now on."""
@@ -125,7 +139,9 @@ class Network:
         def established() -> None:
             is_wanted = pair in self._wanted or (pair[1], pair[0]) in self._wanted
             is_there = pair[0] in self._ends and pair[1] in self._ends
-            if not is_wanted or not is_there or pair in self._cut or pair in self._streams:
+            if not is_wanted or not is_there or pair in self._streams:
+                return
+            if any(name in self._mute for name in pair) or pair in self._cut or pair[::-1] in self._cut:
                 return
             stream = self._streams[pair] = _Stream({name: deque() for name in pair})
             for name, peer in (pair, (pair[1], pair[0])):
@@ -136,29 +152,48 @@ class Network:
         if pair not in self._streams:
             self._clock.after(self._delay() + self._dice.below(20 * USEC_PER_MSEC), established)
 
-    def _drop(self, pair: Pair, stream: _Stream) -> None:
+    def _dial_again(self, name: NodeName) -> None:
+        for pair in list(self._wanted):
+            if name in pair:
+                self._dial(pair)
+
+    def _drop(self, pair: Pair, stream: _Stream, silent: tuple[NodeName, ...] = ()) -> None:
+        """End a stream; ``silent`` are the ends that only do not hear the other one any more."""
         if self._streams.get(pair) is not stream:
             return
         del self._streams[pair]
-        for name, peer in (pair, (pair[1], pair[0])):
+        for name in pair:
             if name in self._ends and name in stream.told:
-                self._ends[name].lost(peer)
+                self._ends[name].lost(_other(pair, name), is_silent=name in silent)
         self._dial(pair)
+
+    def _notice_later(
+        self, pair: Pair, is_still_so: Callable[[], bool], silent: Callable[[], tuple[NodeName, ...]]
+    ) -> None:
+        """Give a stream up when its heartbeats have been missing for long enough."""
+        stream = self._streams.get(pair)
+
+        def noticed() -> None:
+            if stream is not None and is_still_so():
+                self._drop(pair, stream, silent())
+
+        self._clock.after(HEARTBEAT_TIMEOUT_USEC + self._dice.below(250 * USEC_PER_MSEC), noticed)
 
     def _pump(self, pair: Pair, stream: _Stream, target: NodeName) -> None:
         queue = stream.queue[target]
-        if target in stream.is_pumping or not queue or pair in self._cut:
+        way = (_other(pair, target), target)
+        if target in stream.is_pumping or not queue or way in self._cut:
             return
         stream.is_pumping[target] = None
 
         def arrive() -> None:
             del stream.is_pumping[target]
-            if self._streams.get(pair) is not stream or pair in self._cut:
+            if self._streams.get(pair) is not stream or way in self._cut:
                 return
             _, data = queue.popleft()
             self._pump(pair, stream, target)
             if target in self._ends:
-                self._ends[target].received(pair[0] if target == pair[1] else pair[1], data)
+                self._ends[target].received(way[0], data)
 
         self._clock.after(queue[0][0] - self._clock.now, arrive)
 
@@ -169,23 +204,28 @@ class Network:
 
     def cut(self, name: NodeName, peer: NodeName) -> None:
         """Swallow everything between two nodes, both ways."""
-        pair = _pair(name, peer)
-        if pair in self._cut:
+        self.cut_one_way(name, peer)
+        self.cut_one_way(peer, name)
+
+    def cut_one_way(self, source: NodeName, target: NodeName) -> None:
+        """Swallow everything on the way from one node to another; the other way stays as it is."""
+        way = (source, target)
+        if way in self._cut:
             return
         self._cuts += 1
-        number = self._cut[pair] = self._cuts
-        stream = self._streams.get(pair)
+        number = self._cut[way] = self._cuts
 
-        def noticed() -> None:
-            if stream is not None and self._cut.get(pair) == number:
-                self._drop(pair, stream)
+        def silent() -> tuple[NodeName, ...]:
+            # Who gives the stream up resets it, which the other end hears unless its link is cut as well.
+            return (target, source) if (target, source) in self._cut else (target,)
 
-        self._clock.after(HEARTBEAT_TIMEOUT_USEC + self._dice.below(250 * USEC_PER_MSEC), noticed)
+        self._notice_later(_pair(*way), lambda: self._cut.get(way) == number, silent)
 
     def heal(self, name: NodeName, peer: NodeName) -> None:
         """Repair the link of two nodes."""
         pair = _pair(name, peer)
-        if self._cut.pop(pair, None) is None:
+        ways = (pair, (pair[1], pair[0]))
+        if not any([self._cut.pop(way, None) for way in ways]):
             return
         stream = self._streams.get(pair)
         if stream is None:
@@ -205,6 +245,10 @@ class Network:
         """Repair every link."""
         for pair in list(self._cut):
             self.heal(*pair)
+
+
+def _other(pair: Pair, name: NodeName) -> NodeName:
+    return pair[0] if name == pair[1] else pair[1]
 
 
 def _pair(name: NodeName, peer: NodeName) -> Pair:

@@ -11,7 +11,7 @@ from typing import Final
 
 from synod.base.ids import UnitName
 from synod.model.unit import LocalUnit
-from synod.sim.clock import Clock
+from synod.sim.clock import Timekeeper
 from synod.sim.definitions import DRAIN, Behaviour, UnitFile, UnitFiles
 from synod.sim.jobs import Job, Listener, blockers, is_conflicting, merge, pull_in
 from synod.sim.surroundings import Surroundings, Unit, Waiter
@@ -24,7 +24,7 @@ class ServiceManager:
     """One boot of PID 1."""
 
     def __init__(
-        self, clock: Clock, files: UnitFiles, behaviours: dict[UnitName, Behaviour], around: Surroundings
+        self, clock: Timekeeper, files: UnitFiles, behaviours: dict[UnitName, Behaviour], around: Surroundings
     ) -> None:
         self._clock = clock
         self._files = files

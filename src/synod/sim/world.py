@@ -14,12 +14,13 @@ from synod.base.ids import NodeName, UnitName
 from synod.base.usec import USEC_PER_SEC
 from synod.engine import effects, events
 from synod.engine.node import Node
-from synod.engine.requests import Admit, FoundCluster, KeepToken, Request
+from synod.engine.requests import Admit, FoundCluster, KeepToken, Request, StopUnits
 from synod.ledger.effects import Persist
 from synod.model.command import RoleWish
 from synod.model.spec import UnitSpec
 from synod.sim.checkers import all_checkers, is_active
 from synod.sim.clock import Clock, Dice
+from synod.sim.exclusive import exclusive_checkers
 from synod.sim.machine import Machine, MakeNode
 from synod.sim.network import Network
 
@@ -68,11 +69,14 @@ class World:
         """Told of every event, for people."""
         self._trace = hashlib.sha256()
         self.steps = 0
-        self.log, self._checkers = all_checkers(self.machines, self.clock)
+        self.log, checkers = all_checkers(self.machines, self.clock)
+        self.grants, leases = exclusive_checkers(self.machines, self.log)
+        self._checkers = (*checkers, self.grants, leases)
         for name in map(NodeName, nodes):
             dice = self.dice.fork("machine", name)
             machine = Machine(name, self.clock, dice, self.network, self, make_node)
             machine.files.load({spec.unit: spec for spec in specs})
+            machine.switch_off = self._switch_off
             self.machines[name] = machine
 
     def __getitem__(self, name: str) -> Machine:
@@ -154,6 +158,8 @@ class World:
             self._answer(call, 0 if result == "done" else 1, result)
 
         machine = self[node]
+        if verb == "stop":
+            self.grants.stopped[UnitName(unit)] = None
         if machine.is_on:
             machine.services.run(verb, UnitName(unit), done)
         else:
@@ -164,6 +170,8 @@ class World:
         """Ask a node's agent, as synodctl does."""
         call = self._call(node, repr(request))
         agent = self[node].agent
+        if isinstance(request, StopUnits):
+            self.grants.stopped[request.unit] = None
         if agent is None:
             self._answer(call, 7, "the agent does not answer")
         else:
@@ -223,7 +231,7 @@ class World:
             self._trace.update(f"{self.clock.now} {machine.name} {type(event).__name__}\n".encode())
         else:
             self._note(f"{machine.name} <- {event}")
-        asked = machine.agent.node.step(event, self.clock.now)
+        asked = machine.agent.node.step(event, machine.clock.now)
         for effect in asked:
             if not isinstance(effect, effects.Send | Persist):
                 self._note(f"{machine.name} -> {effect}")
@@ -241,3 +249,13 @@ class World:
         """Note that a unit has processes, or none any more."""
         for checker in self._checkers:
             checker.populated(machine, unit, is_populated=is_populated)
+
+    def opened(self, machine: Machine, unit: UnitName) -> None:
+        """Note that a gate was opened."""
+        for checker in self._checkers:
+            checker.opened(machine, unit)
+
+    def _switch_off(self, name: NodeName) -> None:
+        machine = self.machines[name]
+        machine.power_cut()
+        machine.power_on_later(machine.dice.between(1, 5) * USEC_PER_SEC)

@@ -90,6 +90,19 @@ class GateFiles:
         """Revoke every start of every exclusive unit at once; return whether there was a lease."""
         return _unlink(self._paths.lease)
 
+    def write_incarnation(self, text: str) -> None:
+        """Remember, until the next boot, that this node was fenced and has become another one."""
+        _check_incarnation(text)
+        _replace(self._paths.incarnation, f"{text}\n")
+
+    def incarnation(self, boot: str) -> str:
+        """Return which incarnation of a boot this node is."""
+        try:
+            text = self._paths.incarnation.read_text(encoding="ascii").strip()
+        except (OSError, UnicodeDecodeError):
+            return boot
+        return text if text.partition("+")[0] == boot else boot
+
     @property
     def has_lease(self) -> bool:
         """Whether the lease file exists."""

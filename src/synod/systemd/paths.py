@@ -49,6 +49,11 @@ class Paths:
         return self.runtime / "lease"
 
     @property
+    def incarnation(self) -> Path:
+        """Which incarnation this node is, when it was fenced since it booted."""
+        return self.runtime / "incarnation"
+
+    @property
     def booted(self) -> Path:
         """Exists once the boot transaction of this boot is over."""
         return self.runtime / "booted"

@@ -8,7 +8,21 @@ decision 16).
 from typing import Final
 
 from synod.base.codec import Codec, MalformedError
-from synod.engine.messages import Announce, Barrier, BarrierDone, Direct, Order, OrderDone, Ready, Relay
+from synod.engine.messages import (
+    Announce,
+    Barrier,
+    BarrierDone,
+    Direct,
+    FenceDone,
+    FenceOrder,
+    Hearing,
+    LeaseReply,
+    LeaseRequest,
+    Order,
+    OrderDone,
+    Ready,
+    Relay,
+)
 from synod.ledger.messages import (
     AppendAccepted,
     AppendEntries,
@@ -51,6 +65,11 @@ _CODEC: Final = Codec(
         36: Order,
         37: OrderDone,
         38: Relay,
+        39: LeaseRequest,
+        40: LeaseReply,
+        41: Hearing,
+        42: FenceOrder,
+        43: FenceDone,
     },
     max_bytes=MESSAGE_BYTES_MAX,
 )
