@@ -22,8 +22,8 @@ class End:
     def connected(self, peer: NodeName) -> None:
         self.heard.append(f"+{peer}")
 
-    def lost(self, peer: NodeName) -> None:
-        self.heard.append(f"-{peer}")
+    def lost(self, peer: NodeName, *, is_silent: bool) -> None:
+        self.heard.append(f"-{peer}{'?' if is_silent else ''}")
 
     def received(self, peer: NodeName, data: bytes) -> None:
         self.heard.append(data.decode())
@@ -88,12 +88,44 @@ def test_a_cut_is_noticed_after_a_second() -> None:
     wire.run(SEC - 1)
     assert wire.a.heard == ["+b"]
     wire.run(SEC)
-    assert wire.a.heard == ["+b", "-b"]
+    assert wire.a.heard == ["+b", "-b?"]
     wire.run(5 * SEC)
     assert not wire.network.has_stream(A, B)
     wire.network.heal_all()
     wire.run()
-    assert wire.a.heard == ["+b", "-b", "+b"]
+    assert wire.a.heard == ["+b", "-b?", "+b"]
+
+
+def test_of_a_link_that_is_cut_one_way_one_end_hears_nothing_and_the_other_a_reset() -> None:
+    wire = Wire()
+    wire.network.cut_one_way(A, B)
+    wire.send(1)
+    wire.network.send(B, A, b"still heard")
+    wire.run(SEC - 1)
+    assert wire.a.heard == ["+b", "still heard"]
+    assert wire.b.heard == ["+a"]
+    wire.run(2 * SEC)
+    assert wire.a.heard == ["+b", "still heard", "-b"]
+    assert wire.b.heard == ["+a", "-a?"]
+    assert not wire.network.has_stream(A, B)
+    wire.network.heal_all()
+    wire.run()
+    assert wire.network.has_stream(A, B)
+
+
+def test_an_agent_that_stands_still_is_missed_after_a_second_and_called_again() -> None:
+    wire = Wire()
+    wire.network.mute(B)
+    wire.run(SEC // 2)
+    wire.network.unmute(B)
+    wire.run(5 * SEC)
+    assert wire.a.heard == ["+b"]
+    wire.network.mute(B)
+    wire.run(5 * SEC)
+    assert wire.a.heard == ["+b", "-b?"]
+    wire.network.unmute(B)
+    wire.run()
+    assert wire.a.heard == ["+b", "-b?", "+b"]
 
 
 def test_a_killed_agent_is_missed_at_once_and_a_dead_machine_after_a_second() -> None:
@@ -106,7 +138,7 @@ def test_a_killed_agent_is_missed_at_once_and_a_dead_machine_after_a_second() ->
     wire.run(SEC - 1)
     assert wire.a.heard == ["+b"]
     wire.run()
-    assert wire.a.heard == ["+b", "-b"]
+    assert wire.a.heard == ["+b", "-b?"]
 
 
 def test_a_machine_that_is_back_before_it_was_missed_replaces_its_stream() -> None:

@@ -40,8 +40,14 @@ class _Loss:
     is_silent: bool
 
     @property
+    def news_at(self) -> Usec:
+        """When the others have said whether they hear it."""
+        return Usec(self.since + SILENT_USEC)
+
+    @property
     def patience(self) -> Usec:
-        return Usec(self.since + (SILENT_USEC if self.is_silent else RESET_USEC))
+        """Until when nothing is concluded."""
+        return self.news_at if self.is_silent else Usec(self.since + RESET_USEC)
 
 
 class Vigil:
@@ -73,7 +79,7 @@ class Vigil:
         """When to look again at a silent node."""
         if not self.is_leading:
             return None
-        marks = [loss.patience for loss in self._losses.values()]
+        marks = [mark for loss in self._losses.values() for mark in (loss.news_at, loss.patience)]
         marks += [end for end in map(self._lease.ends_at, self._desk.state.nodes) if end is not None]
         near = self._fencing.deadline
         return min((mark for mark in (*marks, *near) if mark > self._desk.now), default=None)
@@ -142,10 +148,12 @@ class Vigil:
         if name in self._desk.connected:
             return ""
         loss = self._losses.setdefault(name, _Loss(self._desk.now, is_silent=False))
-        if loss.patience > self._desk.now:
+        if loss.news_at > self._desk.now:
             return ""
         if self._is_heard_by_others(name):
             self._give_way(name)
+            return ""
+        if loss.patience > self._desk.now:
             return ""
         return "its stream fell silent" if loss.is_silent else "its stream was reset, and it is not back"
 

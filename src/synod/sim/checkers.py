@@ -137,12 +137,20 @@ class OrderChecker(Checker):
         if machine.specs[unit].instances != 1 and self._crashed.get(unit, 0) + NEWS_USEC > self._clock.now:
             return  # another instance was to carry the dependants
         for other in self._machines.values():
+            if _is_out_of_reach(machine, other):
+                continue
             for name, spec in other.specs.items():
                 is_running = other.is_on and other.services.show(name).is_populated
                 if unit in _ordered_providers(spec) and is_running:
                     raise ViolationError(
                         f"I3 stop: {unit} stops on {machine.name} while {name} runs on {other.name}"
                     )
+
+
+def _is_out_of_reach(machine: Machine, other: Machine) -> bool:
+    """Whether a node whose lease runs out cannot wait for another one: it has to stop before its fuse fires."""
+    desk = machine.agent.node.desk if machine.agent is not None else None
+    return desk is not None and desk.must_yield and other.name not in (*desk.connected, machine.name)
 
 
 def _ordered_providers(spec: UnitSpec) -> list[UnitName]:

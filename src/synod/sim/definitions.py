@@ -42,6 +42,9 @@ class UnitFile:
     timeout_usec: int = 100 * USEC_PER_SEC
     """How long a waiter may take."""
 
+    outlives_shutdown: bool = False
+    """Whether a shutdown leaves it to the very end (DefaultDependencies=no)."""
+
     @property
     def subject(self) -> UnitName:
         """The unit that an instance of one of our templates stands beside, or the unit itself."""
@@ -113,7 +116,7 @@ def of_synod(unit: UnitName) -> UnitFile | None:
                 timeout_usec=60 * USEC_PER_SEC,
             )
         case _ if unit == FUSE:
-            return UnitFile(unit=unit)
+            return UnitFile(unit=unit, outlives_shutdown=True)
         case _ if unit == DRAIN:
             return UnitFile(unit=unit, asks_at_stop="leave", timeout_usec=120 * USEC_PER_SEC)
     return None

@@ -89,7 +89,7 @@ class ServiceManager:
             if job.verb != "stop":
                 self._finish(job, "canceled", is_recursive=False)
         for name, unit in list(self._units.items()):
-            if unit.active not in _DOWN:
+            if unit.active not in _DOWN and not unit.file.outlives_shutdown:
                 self._install(name, "stop")
         self._settle()
 
