@@ -11,7 +11,7 @@ HOST_PACKAGES := build-essential dbus dbus-daemon debhelper debian-archive-keyri
 	python3-dbus-next python3-docutils python3-msgpack python3-pyroute2 python3-pystemd python3-setuptools \
 	python3-uvloop python3-venv systemd-container
 
-.PHONY: help demo check check-fast deb setup bench-generator clean
+.PHONY: help demo check check-fast deb setup bench-generator bench-failover clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -31,6 +31,9 @@ deb: host ## build/synod_*_all.deb; rebuilt only when a source has changed
 
 bench-generator: setup ## the generator's time over the number of unit files
 	@$(VENV)/bin/python -B tools/bench_generator.py
+
+bench-failover: host deb ## time until what a lost node ran is up elsewhere, against Pacemaker (6 minutes)
+	@PYTHONPATH=src:tools $(PYTHON) -B -m bench_failover --output $(BUILD)/bench
 
 setup: host $(VENV)/.ready ## host packages and the virtual environment of the tests
 

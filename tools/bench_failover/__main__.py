@@ -72,11 +72,12 @@ class Bench:
 
     def crashes(self) -> None:
         """Let each system lose db's process, in turn; and systemd alone one of a service of its own."""
+        # Pacemaker finds out at its next look, hence its kills are spread over the time between two.
+        spread = [(number + 0.5) / self.rounds * MONITOR_SEC for number in range(self.rounds)]
+        phases = {Pacemaker.system: spread}
         for number in range(self.rounds):
             for rig in self.rigs:
-                # Pacemaker finds out at its next look, hence when it is killed matters.
-                share = (number + 0.5) / self.rounds if isinstance(rig, Pacemaker) else None
-                seconds = trial.kill_process(rig, share=share, interval=float(MONITOR_SEC))
+                seconds = trial.kill_process(rig, phases.get(rig.system, []), float(MONITOR_SEC))
                 self.figures.add(CRASH, rig.system, seconds)
                 self._tell(number, CRASH, rig.system, seconds)
                 if isinstance(rig, Ours):

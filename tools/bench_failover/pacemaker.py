@@ -19,8 +19,12 @@ MONITOR_SEC: Final = 10
 
 _AGENT: Final = Path(__file__).parents[2] / "packaging/tree/usr/sbin/fence_synod_lab"
 _INSTALL_AGENT: Final = "cat >/usr/sbin/fence_synod_lab && chmod 755 /usr/sbin/fence_synod_lab"
-# The packages have started a cluster of one on each node.
-_FORGET: Final = "systemctl stop pacemaker corosync && rm -rf /var/lib/pacemaker/cib/* /var/lib/corosync/*"
+# The packages have started a cluster of one on each node; an orderly stop of it would take 20 s.
+_FORGET: Final = """set -e
+systemctl kill --signal=KILL pacemaker corosync
+systemctl stop pacemaker corosync
+rm -rf /var/lib/pacemaker/cib/* /var/lib/corosync/*
+"""
 _COROSYNC: Final = """totem {{
     version: 2
     cluster_name: bench

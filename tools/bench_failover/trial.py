@@ -5,6 +5,7 @@ What happens is watched cheaply and coarsely while it happens; the figures come 
 client's replies afterwards, hence watching costs nothing that is measured.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -50,17 +51,21 @@ def lose_power(rig: Rig, replies: Path) -> Outage:
     return outage
 
 
-def kill_process(rig: Rig, *, share: float | None = None, interval: float = 0.0) -> float:
+def kill_process(rig: Rig, phases: list[float], interval: float) -> float:
     """Kill db's main process; return the seconds until db was active again.
 
-    A system that looks every ``interval`` seconds finds out after that time at most. The moment of the kill
-    is chosen so that the given ``share`` of the interval, counted from the start of db, is over.
+    A system that looks every ``interval`` seconds finds out after that time at most, so it matters when the
+    kill comes: at one of the ``phases``, seconds since db's start modulo the interval. The next one is used
+    up; without any the kill comes at once.
     """
     rig.settle()
-    if share is not None:
+    if phases:
         started = max(event.usec for event in rig.events((DB,)) if event.step is Step.ACTIVE)
-        rig.wait(lambda: abs((clock() - started) / 1e6 % interval - share * interval) < interval / 20,
-                 "the moment to kill db", timeout=2 * interval)
+        now = clock()
+        phase, delay = next_phase(phases, (now - started) / 1e6, interval)
+        phases.remove(phase)
+        due = now + int(delay * 1e6)
+        rig.wait(lambda: clock() >= due, "the moment to kill db", timeout=2 * interval)
     holder = rig.holder()
     before = rig.invocation(holder, DB)
     begin = rig.kill_main_process(holder, DB)
@@ -77,6 +82,12 @@ def kill_alone(rig: Rig, node: str, unit: str) -> float:
     rig.wait(lambda: rig.invocation(node, unit) not in ("", before) and rig.are_active(node, unit),
              f"{unit} is active again", timeout=_RECOVERY_SEC)
     return _active_after(rig, unit, begin)
+
+
+def next_phase(phases: Sequence[float], elapsed: float, interval: float) -> tuple[float, float]:
+    """Return which phase comes next, ``elapsed`` seconds after a cycle began, and in how many seconds."""
+    delay, phase = min(((phase - elapsed) % interval, phase) for phase in phases)
+    return phase, delay
 
 
 def read_replies(path: Path) -> list[int]:
