@@ -312,7 +312,7 @@ def _eligibility(unit: LoadedUnit, annotation: Annotation, spec: UnitSpec) -> It
         if condition.operator is Operator.EQUAL:
             value = needed.setdefault(condition.attribute, condition.value)
             if value != condition.value:
-                message = f"Where={condition} and {condition.attribute}={value}, and all of them have to hold"
+                message = f"Where={condition} and {condition.attribute}={value} cannot both hold"
                 yield _said(mention, unit, "contradiction", message)
 
 
