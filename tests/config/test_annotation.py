@@ -280,7 +280,9 @@ def test_too_many_names_are_refused():
 
 
 keys = st.sampled_from([*KEYS, "PartOf", "after", "", "X-A", "\u00e4"])
-values = st.text(max_size=30) | st.sampled_from(["all", "1", "a:5", "x=y", "x<4 y=z:1", "a.service b.service", "%n", "%i", "90s", ""])
+values = st.text(max_size=30) | st.sampled_from(
+    ["all", "1", "a:5", "x=y", "x<4 y=z:1", "a.service b.service", "%n", "%i", "90s", ""]
+)
 annotated = st.lists(st.tuples(keys, values).map("=".join), max_size=12).map("\n".join)
 
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from synod.base.codec import MalformedError, TooLargeError
 from synod.base.ids import Epoch, NodeName, UnitName
+from synod.model.attributes import Condition, Operator, Preference
 from synod.model.command import (
     COMMAND_BYTES_MAX,
     COMMANDS,
@@ -40,7 +41,6 @@ from synod.model.command import (
     decode_command,
     encode_command,
 )
-from synod.model.attributes import Condition, Operator, Preference
 from synod.model.spec import UnitSpec
 
 A, B = NodeName("a"), NodeName("b")

@@ -24,6 +24,7 @@ node_names = st.from_regex(r"[a-z][a-z0-9]{0,5}", fullmatch=True).map(NodeName)
 node_lists = st.lists(node_names, unique=True).map(tuple)
 words = st.sampled_from(["a", "b", "rack", "name", "role"])
 scores = st.integers(-INFINITY, INFINITY)
+operators = st.sampled_from([Operator.EQUAL, Operator.UNEQUAL])
 specs = st.builds(
     UnitSpec,
     unit=unit_names,
@@ -39,7 +40,7 @@ specs = st.builds(
     dependency_timeout_usec=st.integers(1, 10**12).map(Usec),
     avoid_nodes=node_lists,
     where=st.lists(
-        st.builds(Condition, attribute=words, operator=st.sampled_from(["=", "!="]).map(Operator), value=words),
+        st.builds(Condition, attribute=words, operator=operators, value=words),
         unique=True,
         max_size=3,
     ).map(tuple),

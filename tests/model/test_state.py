@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from synod.base.ids import Epoch, NodeName, UnitName
+from synod.model.attributes import ATTRIBUTES_MAX
 from synod.model.command import (
     AddToken,
     AdoptSpec,
@@ -35,7 +36,6 @@ from synod.model.command import (
     SpecReport,
     Wish,
 )
-from synod.model.attributes import ATTRIBUTES_MAX
 from synod.model.rows import Failure, Grant, Setback
 from synod.model.spec import UnitSpec, digest
 from synod.model.state import ALARMS_MAX, Change, ClusterState
@@ -507,6 +507,7 @@ def test_only_the_last_alarms_are_kept(log: Log) -> None:
 _specs = st.sampled_from([None, DB_SPEC, UnitSpec(unit=DB, instances=2)])
 _nodes = st.sampled_from([A, B])
 _units = st.sampled_from([DB, WEB])
+_observations = st.builds(Observation, unit=_units, active=st.sampled_from(["active", "failed"]))
 _commands = st.one_of(
     st.builds(SetNode, node=_nodes, state=st.sampled_from(NodeState), boot=st.sampled_from(["", "1", "2"])),
     st.builds(DrainNode, node=_nodes, is_drained=st.booleans()),
@@ -528,7 +529,7 @@ _commands = st.one_of(
         ending=st.sampled_from(Ending),
         was_up=st.booleans(),
     ),
-    st.builds(Observe, node=_nodes, observations=st.tuples(st.builds(Observation, unit=_units, active=st.just("active")))),
+    st.builds(Observe, node=_nodes, observations=st.tuples(_observations)),
     st.builds(SetAttribute, node=_nodes, name=st.just("rack"), value=st.sampled_from(["", "r1"])),
     st.builds(ForgetFailures, unit=_units, node=_nodes, count=st.integers(1, 2)),
     st.tuples(_units, _nodes, st.integers(0, 1)),

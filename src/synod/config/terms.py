@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Notations of placement: scores, counts, conditions on and preferences for attributes of nodes.
 
-Decides how they are written: text in, value out, ValueError with one sentence for the user otherwise. Refuses
-to know keys. Source: synod-unit(5).
+Decides how they are written: text in, value out, else ValueError with one sentence for the user. Refuses to
+know keys. Source: synod-unit(5).
 """
 
 import re

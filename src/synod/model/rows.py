@@ -73,7 +73,8 @@ class Row:
     def is_given_up_on(self, node: NodeName) -> bool:
         """Whether it failed there as often as FailureLimit= allows."""
         setback = self.setbacks.get(node)
-        return self.spec is not None and setback is not None and setback.count >= self.spec.failure_limit
+        limit = self.spec.failure_limit if self.spec is not None else 0
+        return setback is not None and 0 < limit <= setback.count
 
 
 @dataclass(slots=True, kw_only=True)

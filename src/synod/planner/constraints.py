@@ -67,8 +67,8 @@ def _given_up(row: Row, spec: UnitSpec, node: NodeName) -> str:
     if not row.is_given_up_on(node):
         return ""
     setback = row.setbacks[node]
-    limit = f"FailureLimit={spec.failure_limit}"
-    return f"it failed there {setback.count} times ({limit}), at last: {setback.reason}"
+    times = "once" if setback.count == 1 else f"{setback.count} times"
+    return f"it failed there {times}, FailureLimit={spec.failure_limit}: {setback.reason}"
 
 
 def _partners(state: ClusterState, spec: UnitSpec, node: NodeName, placed: Placed) -> Iterator[Reason]:

@@ -21,7 +21,7 @@ def _lines(decision: Decision) -> Iterator[str]:
     where = f"to {decision.node}" if decision.node is not None else "nowhere"
     yield f"{_name(decision.unit, decision.instance)} goes {where}"
     for name, score in decision.table.items():
-        yield f"  {name}: {words(score)}, {decision.load.get(name, 0)} on it"
+        yield f"  {name}: {words(score)}, load {decision.load.get(name, 0)}"
 
 
 def words(score: Score) -> str:
