@@ -476,7 +476,7 @@ def test_nothing_moves_that_need_not(state: ClusterState) -> None:
 @settings(max_examples=200)
 @given(clusters())
 def test_planning_what_is_true_yields_nothing(state: ClusterState) -> None:
-    """A plan that was carried out leaves nothing to do but what waits for the proofs of what it took back."""
+    """A plan that was carried out leaves nothing to do but what waits for the proofs of what it took."""
     found = plan(state, list(state.rows))
     if found is None:
         return
