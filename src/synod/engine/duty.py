@@ -13,7 +13,7 @@ from synod.base.usec import USEC_PER_MSEC, USEC_PER_SEC, Usec
 from synod.engine.desk import Desk
 from synod.engine.proposals import Proposals
 from synod.ledger.membership import Operation
-from synod.model.command import NodeState, RoleWish
+from synod.model.command import ForgetFailures, NodeState, RoleWish
 from synod.model.state import Change
 from synod.planner.plan import plan
 
@@ -38,6 +38,9 @@ class Duty:
         self._unplanned: dict[UnitName, None] = {}
         self._is_planning = False
         self._check_at: Usec | None = None
+        self._setbacks: dict[tuple[UnitName, NodeName, int], Usec] = {}
+        """Failures that count, and when this leader first knew of the last one: no clock is in the log."""
+        self._forgetting: dict[tuple[UnitName, NodeName, int], None] = {}
 
     @property
     def deadline(self) -> Usec | None:
@@ -47,6 +50,7 @@ class Duty:
     def lead(self, *, is_leading: bool) -> None:
         """Take office or leave it; everything is planned anew by a new leader."""
         if is_leading and not self.is_leading:
+            self._setbacks = {}
             self._unplanned = dict.fromkeys(self._desk.state.rows)
             self._check_at = self._desk.now
         self.is_leading = is_leading
@@ -76,13 +80,15 @@ class Duty:
 
     def _widen(self, units: dict[UnitName, None]) -> list[UnitName]:
         """Add the units whose placement hangs on the given ones."""
-        found, rows = dict(units), self._desk.state.rows
-        specs = [rows[unit].spec for unit in units if unit in rows]
-        shunned = dict.fromkeys(name for spec in specs if spec is not None for name in spec.separate_from)
-        for name, row in rows.items():
-            if row.is_wanted and row.spec is not None and len(row.grants) < (row.spec.instances or 0):
-                partners = (*row.spec.colocate_with, *row.spec.separate_from)
-                if name in shunned or any(partner in units for partner in partners):
+        found, rows, edges = dict(units), self._desk.state.rows, self._desk.state.edges
+        for unit in units:
+            spec = rows[unit].spec if unit in rows else None
+            shunned = spec.separate_from if spec is not None else ()
+            for name in (*edges.followed_by.get(unit, ()), *edges.shunned_by.get(unit, ()), *shunned):
+                row = rows.get(name)
+                if row is None or row.spec is None or not row.is_wanted:
+                    continue
+                if len(row.grants) < (row.spec.instances or 0):
                     found[name] = None
         return list(found)
 
@@ -93,7 +99,28 @@ class Duty:
         if not self.is_leading or self._check_at is None or self._check_at > self._desk.now:
             return
         self._check_at = Usec(self._desk.now + CHECK_USEC)
+        self._watch_setbacks()
         self._match_members(voters, learners, lag)
+
+    def _watch_setbacks(self) -> None:
+        """Let failures be forgotten that are too old."""
+        present = {
+            (name, node, setback.count): row.spec.failure_expire_usec
+            for name, row in self._desk.state.rows.items()
+            if row.spec is not None
+            for node, setback in row.setbacks.items()
+        }
+        self._setbacks = {key: self._setbacks.get(key, self._desk.now) for key in present}
+        for key, since in self._setbacks.items():
+            if since + present[key] <= self._desk.now and key not in self._forgetting:
+                self._forgetting[key] = None
+                self._forget(*key)
+
+    def _forget(self, unit: UnitName, node: NodeName, count: int) -> None:
+        def settled(_: Change | None) -> None:
+            self._forgetting.pop((unit, node, count), None)
+
+        self._proposals.put(ForgetFailures(unit=unit, node=node, count=count), settled)
 
     def _match_members(
         self, voters: tuple[NodeName, ...], learners: tuple[NodeName, ...], lag: Callable[[NodeName], int]
