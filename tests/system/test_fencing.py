@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Failover with a fence device on real nodes: its word is a proof, its failure is none."""
+
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from synod.lab import fence
+from synod.lab.cluster import Lab
+
+from .conftest import NODES, Cluster, deb, join_all
+from .copies import copies, install, overlaps
+from .test_failover import DB, WEB, holder, newest, took_over
+
+pytestmark = pytest.mark.system
+
+FENCED_SEC = 4.0
+"""Detection, the fence agent's two calls and the start, on a machine that is shared; the figure is in the benchmark."""
+
+
+@pytest.fixture(scope="module")
+def booted() -> Iterator[Cluster]:
+    """Three nodes that can fence each other."""
+    lab = Lab("fencing")
+    lab.up(nodes=3, release="bookworm", deb=deb(), on_reset="boot")
+    try:
+        cluster = Cluster(lab)
+        fence.install(lab)
+        join_all(cluster)
+        for node in NODES:
+            install(lab, node)
+        cluster.install(db_service=DB.format(stop=0), web_service=WEB)
+        yield cluster
+    finally:
+        lab.down()
+
+
+@pytest.fixture
+def pair(booted: Cluster) -> Iterator[Cluster]:
+    """Both units running without a fuse; whatever a test did, never two copies of either."""
+    fence.set_fault(booted.lab.name, None)
+    booted.lab.heal()
+    for node in NODES:
+        if not booted.lab.is_on(node):
+            booted.lab.boot(node)
+    booted.settle()
+    booted.ok("node1", "synodctl", "start", "--wait", "web.service", timeout=60)
+    booted.wait(lambda: fuses(booted) == [], "no node needs its fuse: each can be fenced")
+    yield booted
+    for unit in ("db", "web"):
+        assert overlaps(copies(booted.lab, unit)) == []
+
+
+def fuses(cluster: Cluster) -> list[str]:
+    return cluster.active("synod-fuse.service")
+
+
+def test_power_loss_is_proved_by_the_device(pair: Cluster) -> None:
+    victim, since = holder(pair), time.time()
+    pair.lab.kill(victim)
+    assert took_over(pair, victim, since) <= FENCED_SEC
+
+
+def test_a_holder_that_is_cut_off_is_switched_off(pair: Cluster) -> None:
+    victim, since = holder(pair), time.time()
+    for other in NODES:
+        if other != victim:
+            pair.lab.cut(victim, other)
+    assert took_over(pair, victim, since) <= FENCED_SEC + 1
+    assert not pair.lab.is_on(victim)
+
+
+@pytest.mark.parametrize("fault", [fence.Fault.FAIL, fence.Fault.LIE])
+def test_a_device_that_does_not_work_proves_nothing(pair: Cluster, fault: fence.Fault) -> None:
+    fence.set_fault(pair.lab.name, fault)
+    victim, since = holder(pair), time.time()
+    other = next(node for node in NODES if node != victim)
+    for node in NODES:
+        if node != victim:
+            pair.lab.cut(victim, node)
+    pair.wait(lambda: "Fencing" in pair.journal(other, "-u", "synod.service") or _tells(pair), "it is told", timeout=30)
+    assert newest(pair, "web").node == victim
+    fence.set_fault(pair.lab.name, None)
+    assert took_over(pair, victim, since) > 0
+
+
+def _tells(cluster: Cluster) -> bool:
+    return any("Fencing" in cluster.journal(node, "-u", "synod.service") for node in NODES if cluster.lab.is_on(node))
