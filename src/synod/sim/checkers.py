@@ -208,7 +208,7 @@ class BoundChecker(Checker):
 class _Image:
     """One node's log as it asked for it to be written."""
 
-    life: tuple[str, int] = ("", 0)
+    life: tuple[int, int] = (0, 0)
     commit: int = 0
     term: int = 0
     entries: list[Entry] = field(default_factory=list)
@@ -230,7 +230,7 @@ class LogChecker(Checker):
         if agent is None:
             return
         image = self._images.setdefault(machine.name, _Image())
-        life = (agent.node.desk.boot, agent.node.desk.agent)
+        life = (machine.boots, agent.node.desk.agent)
         if image.life != life:
             self._images[machine.name] = image = _Image(life=life, entries=list(machine.disk.entries))
         for effect in effects:

@@ -93,5 +93,6 @@ class DriftingClock:
         return Usec(self._world.now * (PPM + self._ppm) // PPM)
 
     def after(self, delay: int, action: Callable[[], None]) -> None:
-        """Do something when this clock has gone on by ``delay``."""
-        self._world.after(-(-max(0, delay) * PPM // (PPM + self._ppm)), action)
+        """Do something when this clock has gone on by ``delay``; what is due earlier is done earlier."""
+        due = self.now + max(0, delay)
+        self._world.after(-(-due * PPM // (PPM + self._ppm)) - self._world.now, action)

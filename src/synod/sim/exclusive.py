@@ -148,7 +148,7 @@ class LeaseChecker(Checker):
 
     def __init__(self) -> None:
         self._asked: dict[NodeName, list[int]] = {}
-        self._lives: dict[NodeName, tuple[str, int]] = {}
+        self._lives: dict[NodeName, tuple[int, int]] = {}
         self._counts: dict[NodeName, int] = {}
 
     def stepped(self, machine: Machine, effects: tuple[Effect, ...]) -> None:
@@ -157,7 +157,7 @@ class LeaseChecker(Checker):
         if agent is None:
             return
         lease, name = agent.node.lease, machine.name
-        life = (f"boot{machine.boots}", agent.node.desk.agent)
+        life = (machine.boots, agent.node.desk.agent)
         if self._lives.get(name) != life:
             self._lives[name], self._asked[name], self._counts[name] = life, [], 0
         asked = self._asked[name]

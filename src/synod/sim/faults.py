@@ -10,21 +10,20 @@ from typing import Any, Final
 
 from synod.base.ids import NodeName, UnitName
 from synod.base.usec import USEC_PER_MSEC, USEC_PER_SEC, Usec
+from synod.engine.events import DevicesLoaded
 from synod.engine.node import Node
 from synod.engine.requests import Drain, MoveTo, StartUnits, StopUnits
-from synod.engine.verdict import Prospect
 from synod.model.attributes import Preference
-from synod.model.command import Desired
 from synod.model.spec import UnitSpec
+from synod.sim.aftermath import agree, calm, converge
 from synod.sim.checkers import ViolationError, is_active
 from synod.sim.clock import Dice
 from synod.sim.definitions import Behaviour
 from synod.sim.machine import Machine, MakeNode
 from synod.sim.world import StuckError, World
 
-CONVERGENCE_USEC: Final = 150 * USEC_PER_SEC
-"""Longest wait that may be under way when the faults end (a waiter's 100 s), and what follows from it."""
-LOOK_USEC: Final = 500 * USEC_PER_MSEC
+DRIFT_PPM_MAX: Final = 4900
+"""Two clocks differ by less than 1 % in speed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +69,16 @@ _WEIGHTS: Final = {
     "weather": 3,
     "reload": 2,
     "disk": 2,
+    "freeze": 8,
+    "crashloop": 4,
+    "holder": 6,
+    "leader": 4,
+    "both": 3,
+    "cutoff": 6,
+    "oneway": 5,
+    "blackout": 2,
+    "device": 4,
+    "slow": 3,
 }
 _BAG: Final = tuple(name for name, weight in _WEIGHTS.items() for _ in range(weight))
 
@@ -121,11 +130,20 @@ def draw_behaviour(dice: Dice) -> Behaviour:
     """Draw how a service behaves."""
     return Behaviour(
         start_usec=dice.pick((1, 20, 200, 1500)) * USEC_PER_MSEC,
-        stop_usec=dice.pick((1, 20, 200, 1500)) * USEC_PER_MSEC,
+        stop_usec=dice.pick((1, 20, 20, 200, 1500, 8000)) * USEC_PER_MSEC,
         linger_usec=dice.pick((0, 0, 0, 300)) * USEC_PER_MSEC,
         failures=dice.pick((0, 0, 0, 0, 1)),
         restart_usec=dice.pick((None, 100, 1000)) and dice.pick((100, 1000)) * USEC_PER_MSEC,
     )
+
+
+def draw_devices(dice: Dice, world: World) -> None:
+    """Give some nodes fence devices for some others; most clusters have none."""
+    chance = dice.pick((0.0, 0.0, 0.0, 0.3, 0.8))
+    for machine in world.machines.values():
+        for target in world.machines:
+            if target != machine.name and dice.chance(chance):
+                machine.devices[target] = dice.pick(("works", "works", "works", "fails", "hangs"))
 
 
 def make_storm(seed: int, *, make_node: MakeNode = Node, count: int | None = None) -> Storm:
@@ -137,6 +155,10 @@ def make_storm(seed: int, *, make_node: MakeNode = Node, count: int | None = Non
     for machine in world.machines.values():
         machine.behaviours.update({unit: draw_behaviour(dice) for unit in units})
         machine.enabled = [unit for unit in units if dice.chance(0.3)]
+    draw_devices(dice, world)
+    if dice.chance(0.5):
+        for machine in world.machines.values():
+            machine.drift(world.clock, dice.between(-DRIFT_PPM_MAX, DRIFT_PPM_MAX))
     world.network.delay_usec = dice.pick((1, 1, 5, 30)) * USEC_PER_MSEC
     deeds = [
         Deed(
@@ -176,109 +198,6 @@ def do(world: World, deed: Deed) -> None:
     _DEEDS[deed.name](world, machine, deed)
 
 
-def calm(world: World) -> None:
-    """Repair everything that is broken."""
-    world.network.heal_all()
-    world.network.reset_chance = 0.0
-    world.network.delay_usec = USEC_PER_MSEC
-    for machine in world.machines.values():
-        machine.disk.delay_usec = 2 * USEC_PER_MSEC
-        if machine.disk.is_broken:
-            machine.disk.is_broken = False
-            machine.kill_agent()
-        for behaviour in machine.behaviours.values():
-            behaviour.failures = 0
-
-
-def attend(world: World) -> None:
-    """Do what an operator does after a bad day: switch everything on, and let every node run units."""
-    for machine in world.machines.values():
-        if not machine.is_on:
-            machine.power_on()
-        elif not machine.is_agent_wanted and not machine.is_going_down:
-            machine.is_agent_wanted = True
-            machine.start_agent_later(0)
-    leader = world.leader()
-    if leader is not None and leader.agent is not None:
-        for name, node in leader.agent.node.state.nodes.items():
-            if node.is_drained:
-                world.synodctl(leader.name, Drain(node=name, is_drained=False))
-
-
-def converge(world: World) -> None:
-    """Require that every unit comes to where it is wanted, and stays there."""
-    until = world.clock.now + CONVERGENCE_USEC
-    while unrest(world):
-        if world.clock.now >= until:
-            raise StuckError(f"seed {world.seed}: no rest: {'; '.join(unrest(world))}")
-        attend(world)
-        world.run(LOOK_USEC)
-    world.run(12 * USEC_PER_SEC)
-    left = unrest(world)
-    if left:
-        raise StuckError(f"seed {world.seed}: it does not stay at rest: {'; '.join(left)}")
-
-
-def agree(world: World) -> None:
-    """Require that every node knows what the committed entries say, applied from the first one (I5)."""
-    state = world.log.replay()
-    for machine in world.machines.values():
-        if machine.agent is not None and machine.agent.node.state != state:
-            raise ViolationError(f"I5 replay: {machine.name} knows another state than the log says")
-
-
-def unrest(world: World) -> list[str]:
-    """Say what is not as it should be once nothing disturbs; empty when all is."""
-    leader = world.leader()
-    if leader is None or leader.agent is None:
-        return ["nobody leads"]
-    node = leader.agent.node
-    for machine in world.machines.values():
-        is_here = machine.is_agent_wanted and not machine.is_going_down
-        if not world.is_settled(machine.name) or not is_here:
-            return [f"{machine.name} is not settled"]
-        assert machine.agent is not None
-        if machine.agent.node.state.applied != node.state.applied or machine.services.has_jobs():
-            return [f"{machine.name} is busy"]
-    return [reason for unit in node.state.rows if (reason := _unrest_of(world, node, unit))]
-
-
-def _unrest_of(world: World, node: Node, unit: UnitName) -> str:
-    row = node.state.rows[unit]
-    running = [machine.name for machine in world.machines.values() if is_active(machine, unit)]
-    if row.spec is None:
-        return ""
-    if row.spec.is_exclusive:
-        granted = sorted(grant.node for grant in row.grants.values())
-        if any(name not in granted for name in running):
-            return f"{unit} runs on {running}, granted to {granted}"
-        if any(grant.is_revoked for grant in row.grants.values()):
-            return f"{unit} is to be given back"
-        if row.desired is not Desired.STARTED and granted:
-            return f"{unit} is not wanted and granted to {granted}"
-    if row.is_wanted:
-        verdict = node.judge.verdict(unit)
-        if verdict.prospect is Prospect.WAITING and not _hangs(world, node, unit):
-            return f"{unit} is waiting: {verdict.text}"
-        if row.spec.is_exclusive and verdict.prospect is Prospect.UP and not running:
-            return f"{unit} is said to be up and is not"
-    return ""
-
-
-def _hangs(world: World, node: Node, unit: UnitName, seen: tuple[UnitName, ...] = ()) -> bool:
-    """Whether a unit waits for one with Instances=all that has failed or was stopped on every node.
-
-    Nobody but the administrators of those nodes starts it again.
-    """
-    row = node.state.rows.get(unit)
-    if row is None or row.spec is None or unit in seen:
-        return False
-    if not row.spec.is_exclusive:
-        return not any(is_active(machine, unit) for machine in world.machines.values())
-    names = (*row.spec.requires, *row.spec.binds_to, *row.spec.after, *row.spec.colocate_with)
-    return any(_hangs(world, node, name, (*seen, unit)) for name in names)
-
-
 # Deeds
 
 _Deed = Callable[[World, Machine, Deed], None]
@@ -312,6 +231,79 @@ def _isolate(world: World, machine: Machine, deed: Deed) -> None:
 
 def _power(world: World, machine: Machine, deed: Deed) -> None:
     machine.power_cut()
+
+
+def _power_cut_of_holder(world: World, machine: Machine, deed: Deed) -> None:
+    for other in world.machines.values():
+        if is_active(other, deed.unit):
+            return other.power_cut()
+    return None
+
+
+def _power_cut_of_leader(world: World, machine: Machine, deed: Deed) -> None:
+    leader = world.leader()
+    if leader is not None:
+        leader.power_cut()
+
+
+def _power_cut_of_both(world: World, machine: Machine, deed: Deed) -> None:
+    _power_cut_of_holder(world, machine, deed)
+    _power_cut_of_leader(world, machine, deed)
+
+
+def _blackout(world: World, machine: Machine, deed: Deed) -> None:
+    for other in world.machines.values():
+        other.power_cut()
+        if deed.amount < 500:
+            other.power_on_later(deed.amount * USEC_PER_MSEC)
+
+
+def _cut_off(world: World, machine: Machine, deed: Deed) -> None:
+    world.network.isolate(lambda name: name == deed.node, tuple(world.machines))
+
+
+def _cut_one_way(world: World, machine: Machine, deed: Deed) -> None:
+    others = [deed.other] if deed.amount < 600 else [name for name in world.machines if name != deed.node]
+    for other in others:
+        if other != deed.node:
+            world.network.cut_one_way(deed.node, other)
+
+
+def _freeze(world: World, machine: Machine, deed: Deed) -> None:
+    leader = world.leader()
+    victim = leader if leader is not None and deed.amount % 3 == 0 else machine
+    victim.freeze_agent((300, 1500, 3000, 4500, 6000, 9000, 30_000)[deed.amount % 7] * USEC_PER_MSEC)
+
+
+def _crash_loop(world: World, machine: Machine, deed: Deed) -> None:
+    """Let the agent die again and again, each time a little after its start."""
+    until = world.clock.now + 2 * USEC_PER_SEC + deed.amount * 8 * USEC_PER_MSEC
+
+    def again() -> None:
+        machine.kill_agent()
+        if world.clock.now < until and machine.is_on:
+            world.clock.after((300 + deed.amount % 5 * 150) * USEC_PER_MSEC, again)
+
+    again()
+
+
+def _change_device(world: World, machine: Machine, deed: Deed) -> None:
+    """Change how a device behaves, which nobody is told, or whether there is one, which the agent tells."""
+    if deed.node == deed.other:
+        return
+    if deed.other in machine.devices and deed.amount < 600:
+        machine.devices[deed.other] = ("works", "fails", "hangs")[deed.amount % 3]
+        return
+    if deed.other in machine.devices:
+        del machine.devices[deed.other]
+    elif any(other.devices for other in world.machines.values()):
+        machine.devices[deed.other] = "works"
+    if machine.agent is not None:
+        machine.agent.step(DevicesLoaded(targets=tuple(machine.devices)))
+
+
+def _slow_down(world: World, machine: Machine, deed: Deed) -> None:
+    machine.behaviours[deed.unit].stop_usec = 8 * USEC_PER_SEC
 
 
 def _boot(world: World, machine: Machine, deed: Deed) -> None:
@@ -389,4 +381,14 @@ _DEEDS: Final[dict[str, _Deed]] = {
     "weather": _weather,
     "reload": _reload,
     "disk": _break_disk,
+    "freeze": _freeze,
+    "crashloop": _crash_loop,
+    "holder": _power_cut_of_holder,
+    "leader": _power_cut_of_leader,
+    "both": _power_cut_of_both,
+    "cutoff": _cut_off,
+    "oneway": _cut_one_way,
+    "blackout": _blackout,
+    "device": _change_device,
+    "slow": _slow_down,
 }
