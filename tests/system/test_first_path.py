@@ -136,7 +136,7 @@ def test_attributes_decide_where_a_unit_goes(cluster: Cluster) -> None:
         reason = "Where=disk=fast, and the node has no such attribute"
         assert reason in cluster.ok("node1", "synodctl", "why", "picky.service")
         cluster.ok("node1", "synodctl", "set-attribute", "node3", "disk", "fast")
-        assert cluster.ok("node2", "synodctl", "get-attribute", "node3", "disk") == "fast\n"
+        assert cluster.ok("node2", "synodctl", "get-attribute", "node3", "disk") == "fast"
         cluster.wait(lambda: cluster.active("picky.service") == ["node3"], "it is placed")
         cluster.ok("node1", "synodctl", "set-attribute", "node3", "disk", "")
 
