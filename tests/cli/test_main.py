@@ -32,7 +32,8 @@ CHANGES = {
     ("remove", "node2"): ("remove", {"node": "node2"}),
     ("set-attribute", "node2", "rack", "r1"): (
         "set-attribute", {"node": "node2", "name": "rack", "value": "r1"}),
-    ("set-attribute", "node2", "rack", ""): ("set-attribute", {"node": "node2", "name": "rack", "value": ""}),
+    ("set-attribute", "node2", "rack", ""): (
+        "set-attribute", {"node": "node2", "name": "rack", "value": ""}),
     ("leave",): ("leave", {}),
     ("token",): ("token", {}),
     ("init", "--name", "demo"): ("init", {"cluster": "demo", "address": None, "port": None}),

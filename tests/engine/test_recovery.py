@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Units that fail: tried again in place, then elsewhere, then given up with the reason; and who may be told."""
+"""Units that fail: tried again in place, then elsewhere, then given up with the reason."""
 
 import pytest
 from scenario import (

@@ -123,3 +123,12 @@ def test_a_follower_sends_nobody_away() -> None:
     row = row_of(found, "address")
     score = weigh(found.state, row, {UnitName("batch.service"): (A,)})[A]
     assert not score.can_be_cleared
+
+
+def test_a_follower_on_two_ways_is_heard_once_and_circles_beside_the_unit_end() -> None:
+    found = stage(
+        address="",
+        db="ColocateWith=address.service web.service;Prefer=b:3",
+        web="ColocateWith=address.service db.service;Prefer=b:5",
+    )
+    assert table(found, "address") == {A: 0, B: 8, C: 0}
