@@ -61,11 +61,6 @@ GOLDEN: list[tuple[Command, str]] = [
         "9803a174c4020102a162a831302e302e302e32cd1b58a26631a77769746e657373",
     ),
     (SetNode(node=A, state=NodeState.ONLINE, boot="b1", has_fuse=True), "9504a161a66f6e6c696e65a26231c3"),
-    (
-        Fenced(node=A, boot="b1", proof=Proof.DEVICE, by=B, text="off", since=7),
-        "970fa161a26231a6646576696365a162a36f666607",
-    ),
-    (ReportDevices(node=A, targets=(B,)), "9310a16191a162"),
     (DrainNode(node=A, is_drained=True), "9305a161c3"),
     (RemoveNode(node=A), "9206a161"),
     (
@@ -94,6 +89,11 @@ GOLDEN: list[tuple[Command, str]] = [
         "930da1619192aa64622e73657276696365a6616374697665",
     ),
     (Alarm(node=A, unit=DB, text="t"), "940ea161aa64622e73657276696365a174"),
+    (
+        Fenced(node=A, boot="b1", proof=Proof.DEVICE, by=B, text="off", since=7),
+        "970fa161a26231a6646576696365a162a36f666607",
+    ),
+    (ReportDevices(node=A, targets=(B,)), "9310a16191a162"),
     (SetAttribute(node=A, name="rack", value="r1"), "9414a161a47261636ba27231"),
     (ForgetFailures(unit=DB, node=A, count=3), "9415aa64622e73657276696365a16103"),
 ]  # fmt: skip
