@@ -96,12 +96,18 @@ class Guard:
         if self._lease.is_fresh != self._has_file:
             self._has_file = self._lease.is_fresh
             desk.put(WriteLease() if self._has_file else RemoveLease())
-        is_bound = desk.state.nodes[desk.me].state in BOUND
-        was = (desk.may_open, desk.must_yield)
-        desk.may_open = self._lease.is_fresh and (self._is_covered or not self._needs_fuse)
-        desk.must_yield = is_bound and self._has_fuse and self._lease.is_running_out
+        self.refresh()
         desk.is_burning = desk.seen(FUSE).active == "active"
         desk.is_guarded = desk.are_units_read and (self._is_covered or not is_holding)
+
+    def refresh(self) -> None:
+        """Say what is permitted at this moment, before anybody acts on it: time and log have gone on."""
+        desk = self._desk
+        row = desk.state.nodes.get(desk.me)
+        is_bound = row is not None and row.state in BOUND
+        was = (desk.may_open, desk.must_yield)
+        desk.may_open = is_bound and self._lease.is_fresh and (self._is_covered or not self._needs_fuse)
+        desk.must_yield = is_bound and self._has_fuse and self._lease.is_running_out
         if was != (desk.may_open, desk.must_yield):
             desk.touch(desk.specs)
 

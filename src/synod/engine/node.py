@@ -244,6 +244,7 @@ class Node:
         return bool(not self._log.is_idle or self.desk.dirty)
 
     def _look(self) -> None:
+        self._parts.guard.refresh()
         touched, self.desk.dirty = self.desk.dirty, {}
         edges, parts = self.state.edges, self._parts
         around = dict(touched)
