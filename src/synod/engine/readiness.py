@@ -60,8 +60,16 @@ class Readiness:
         return bool(self.holders(unit))
 
     def claimants(self, unit: UnitName) -> list[NodeName]:
-        """List the peers that say or said last that the unit is up there, whatever the log knows."""
-        return [name for name, voice in self._voices.items() if unit in voice.exports]
+        """List the peers that say or said last that the unit is up there, whatever the log knows.
+
+        But for a proof: of an incarnation that was fenced nothing runs any more.
+        """
+        claims = [(name, voice.boot) for name, voice in self._voices.items() if unit in voice.exports]
+        return [name for name, boot in claims if not self._is_fenced(name, boot)]
+
+    def _is_fenced(self, name: NodeName, boot: str) -> bool:
+        row = self._desk.state.nodes.get(name)
+        return row is not None and row.state is NodeState.FENCED and row.boot == boot
 
     def is_confirmed(self, unit: UnitName) -> bool:
         """Whether an instance is up by a word that is not old: without it nothing is started.
