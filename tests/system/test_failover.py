@@ -98,7 +98,7 @@ def took_over(cluster: Cluster, victim: str, since: float) -> float:
 
 
 def lead_from(cluster: Cluster, wanted: Callable[[str], bool]) -> None:
-    """Move leadership until a node leads for which the condition holds: its agent is restarted where it does not."""
+    """Restart the leader's agent until a node leads for which the condition holds."""
     for _ in range(20):
         if wanted(leader(cluster)):
             return

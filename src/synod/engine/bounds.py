@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Bounds: how long after a node's power loss its units have been asked to start elsewhere, at the worst.
 
-Added up from what is configured; what the unit's own start takes comes on top. The leader's own loss costs an
-election, and the leases are counted from that.
+Added up from what is configured; what the unit's own start takes comes on top. The leader's own loss costs
+an election, and the leases are counted from that.
 """
 
 from dataclasses import dataclass

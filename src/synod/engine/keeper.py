@@ -305,7 +305,8 @@ class Keeper:
         specs = self._desk.specs
         units = [unit for unit, spec in specs.items() if spec.is_exclusive]
         units += [unit for unit in self._courses if unit not in specs]
-        return any(not self._desk.seen(unit).is_still or self._desk.was_closed_lately(unit) for unit in units)
+        desk = self._desk
+        return any(not desk.seen(unit).is_still or desk.was_closed_lately(unit) for unit in units)
 
     def close_all(self) -> bool:
         """Close every gate; return whether a start may have passed one that has not shown yet."""

@@ -22,8 +22,8 @@ class Links:
     def look(self) -> None:
         """Keep a stream to every member; one that has left is heard out, so that it learns that it has.
 
-        A replay of the log only adds: a member may be gone for a while, or have an old certificate, and to act
-        on that could cut this node off from the leader, so that the replay would never end.
+        A replay of the log only adds: a member may be gone for a while, or have an old certificate, and to
+        act on that could cut this node off from the leader, so that the replay would never end.
         """
         desk = self._desk
         members = {

@@ -4,8 +4,8 @@
 Losing a node is an opinion; it only ends its leases. Its grants move on proof alone: a fence device that
 confirms, or the end of a lease with a fuse. A stream that was *reset* shows a machine that lives, whose
 agent is probably being restarted; a stream that fell *silent* shows nothing, and counts at once when nobody
-else hears the node. A node whose lease has run out is lost whoever hears it: its units have stopped. Before that,
-a leader that does not hear a node gives way to a voter that does.
+else hears the node. A node whose lease has run out is lost whoever hears it: its units have stopped. Before
+that, a leader that does not hear a node gives way to a voter that does.
 """
 
 from collections.abc import Callable

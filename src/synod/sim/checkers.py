@@ -148,7 +148,7 @@ class OrderChecker(Checker):
 
 
 def _is_out_of_reach(machine: Machine, other: Machine) -> bool:
-    """Whether a node whose lease runs out cannot wait for another one: it has to stop before its fuse fires."""
+    """Whether a node whose lease runs out cannot wait for another: it has to stop before its fuse fires."""
     desk = machine.agent.node.desk if machine.agent is not None else None
     return desk is not None and desk.must_yield and other.name not in (*desk.connected, machine.name)
 

@@ -113,17 +113,20 @@ class GrantChecker(Checker):
             machine = self._machines[command.node]
             if machine.boot == command.boot and self._needs_fuse(machine):
                 self._look_at_fuse(machine, "it is promised")
-        if isinstance(command, Wish) and command.desired is Desired.STOPPED:
-            if command.unit not in self.stopped:
-                raise ViolationError(f"wish: nobody asked for a stop of {command.unit}")
+        if (
+            isinstance(command, Wish)
+            and command.desired is Desired.STOPPED
+            and command.unit not in self.stopped
+        ):
+            raise ViolationError(f"wish: nobody asked for a stop of {command.unit}")
 
     def _needs_fuse(self, machine: Machine) -> bool:
         """Whether an exclusive unit runs on a machine, or may start there without its agent's doing."""
         for unit, spec in machine.specs.items():
             is_open = GRANT + unit in machine.run and LEASE in machine.run
-            if machine.is_on and spec.is_exclusive:
-                if is_open or machine.services.show(unit).is_populated:
-                    return True
+            is_in_question = machine.is_on and spec.is_exclusive
+            if is_in_question and (is_open or machine.services.show(unit).is_populated):
+                return True
         return False
 
     def _look_at_fuse(self, machine: Machine, occasion: str) -> None:

@@ -88,7 +88,7 @@ class Network:
         """An agent stands still: it says nothing any more, and its peers give its streams up."""
         self._mute[name] = None
         for pair in [pair for pair in self._streams if name in pair]:
-            self._notice_later(pair, lambda: name in self._mute, lambda: (_other(pair, name),))
+            self._notice_later(pair, lambda: name in self._mute, partial(_others, pair, name))
 
     def unmute(self, name: NodeName) -> None:
         """An agent goes on."""
@@ -225,7 +225,8 @@ class Network:
         """Repair the link of two nodes."""
         pair = _pair(name, peer)
         ways = (pair, (pair[1], pair[0]))
-        if not any([self._cut.pop(way, None) for way in ways]):
+        were_cut = [self._cut.pop(way, None) for way in ways]
+        if not any(were_cut):
             return
         stream = self._streams.get(pair)
         if stream is None:
@@ -249,6 +250,10 @@ class Network:
 
 def _other(pair: Pair, name: NodeName) -> NodeName:
     return pair[0] if name == pair[1] else pair[1]
+
+
+def _others(pair: Pair, name: NodeName) -> tuple[NodeName, ...]:
+    return (_other(pair, name),)
 
 
 def _pair(name: NodeName, peer: NodeName) -> Pair:

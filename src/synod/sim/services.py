@@ -24,7 +24,11 @@ class ServiceManager:
     """One boot of PID 1."""
 
     def __init__(
-        self, clock: Timekeeper, files: UnitFiles, behaviours: dict[UnitName, Behaviour], around: Surroundings
+        self,
+        clock: Timekeeper,
+        files: UnitFiles,
+        behaviours: dict[UnitName, Behaviour],
+        around: Surroundings,
     ) -> None:
         self._clock = clock
         self._files = files
