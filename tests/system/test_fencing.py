@@ -16,7 +16,7 @@ from .test_failover import DB, WEB, holder, newest, took_over
 pytestmark = pytest.mark.system
 
 FENCED_SEC = 4.0
-"""Detection, the fence agent's two calls and the start, on a shared machine; the benchmark has the figure."""
+"""Detection, the agent's two calls and the start, on a shared machine; the benchmark has the figure."""
 
 
 @pytest.fixture(scope="module")
