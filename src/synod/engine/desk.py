@@ -47,7 +47,7 @@ class Desk:
         self.has_log = has_log
         """Whether there is a cluster whose state will come out of the log."""
         self.may_open = False
-        """Whether gates of exclusive units may open: the lease is fresh and its fuse burns (engine.guard)."""
+        """Whether gates of exclusive units may open: the lease is fresh, its fuse burns (engine.guard)."""
         self.must_yield = False
         """Whether exclusive units have to stop: the lease is running out, and with it the fuse."""
         self.is_guarded = True

@@ -29,6 +29,7 @@ def calm(world: World) -> None:
             machine.kill_agent()
         for behaviour in machine.behaviours.values():
             behaviour.failures = 0
+        machine.is_crash_looping = False
         machine.devices.update(dict.fromkeys(machine.devices, "works"))
 
 

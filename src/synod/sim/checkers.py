@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from synod.base.ids import NodeName, Term, UnitName
-from synod.base.usec import USEC_PER_SEC
+from synod.base.usec import USEC_PER_MSEC, USEC_PER_SEC
 from synod.engine.effects import Effect
 from synod.ledger.effects import Persist, Role
 from synod.ledger.entries import Entry, ReqId
@@ -24,6 +24,8 @@ from synod.sim.machine import Machine
 
 NEWS_USEC: Final = 10 * USEC_PER_SEC
 """How long the news of a lost provider may take to reach everyone: silence, an election, silence again."""
+ANSWER_USEC: Final = 100 * USEC_PER_MSEC
+"""How long the answer to a hold, and what PID 1 does with it, may take."""
 BOUND_USEC: Final = 8 * USEC_PER_SEC
 """How long a BindsTo= unit may outlive its provider: a loss is noticed, agreed on, and the unit stops."""
 
@@ -85,6 +87,26 @@ class OrderChecker(Checker):
         self._crashed: dict[UnitName, int] = {}
         self._held: dict[tuple[NodeName, UnitName], None] = {}
         """Units that had an active hold since they came up: only those were ever exported."""
+        self._yielding: dict[NodeName, tuple[int, tuple[NodeName, ...]]] = {}
+        """When a node's lease was last seen to run out, and whom it could reach then."""
+
+    def stepped(self, machine: Machine, effects: tuple[Effect, ...]) -> None:
+        """Note whose lease runs out."""
+        desk = machine.agent.node.desk if machine.agent is not None else None
+        if desk is not None and desk.must_yield:
+            self._yielding[machine.name] = (self._clock.now, (*desk.connected, machine.name))
+
+    def _is_out_of_reach(self, machine: Machine, other: Machine, dependant: UnitName) -> bool:
+        """Whether a node could not wait for another one: it has to stop before its fuse fires.
+
+        What was granted since it was cut off it does not know.
+        """
+        when, near = self._yielding.get(machine.name, (0, ()))
+        if when + ANSWER_USEC <= self._clock.now or machine.agent is None:
+            return False
+        spec, row = other.specs[dependant], machine.agent.node.state.rows.get(dependant)
+        is_known = row is not None and (not spec.is_exclusive or row.grant_on(other.name) is not None)
+        return other.name not in near or not is_known
 
     def populated(self, machine: Machine, unit: UnitName, *, is_populated: bool) -> None:
         """Look for the providers of what starts, and note what crashes."""
@@ -137,20 +159,13 @@ class OrderChecker(Checker):
         if machine.specs[unit].instances != 1 and self._crashed.get(unit, 0) + NEWS_USEC > self._clock.now:
             return  # another instance was to carry the dependants
         for other in self._machines.values():
-            if _is_out_of_reach(machine, other):
-                continue
             for name, spec in other.specs.items():
                 is_running = other.is_on and other.services.show(name).is_populated
-                if unit in _ordered_providers(spec) and is_running:
+                is_excused = self._is_out_of_reach(machine, other, name)
+                if unit in _ordered_providers(spec) and is_running and not is_excused:
                     raise ViolationError(
                         f"I3 stop: {unit} stops on {machine.name} while {name} runs on {other.name}"
                     )
-
-
-def _is_out_of_reach(machine: Machine, other: Machine) -> bool:
-    """Whether a node whose lease runs out cannot wait for another: it has to stop before its fuse fires."""
-    desk = machine.agent.node.desk if machine.agent is not None else None
-    return desk is not None and desk.must_yield and other.name not in (*desk.connected, machine.name)
 
 
 def _ordered_providers(spec: UnitSpec) -> list[UnitName]:

@@ -280,10 +280,13 @@ def _crash_loop(world: World, machine: Machine, deed: Deed) -> None:
     until = world.clock.now + 2 * USEC_PER_SEC + deed.amount * 8 * USEC_PER_MSEC
 
     def again() -> None:
-        machine.kill_agent()
-        if world.clock.now < until and machine.is_on:
+        if machine.is_on and not machine.is_going_down:
+            machine.kill_agent()
+        machine.is_crash_looping = world.clock.now < until and machine.is_crash_looping
+        if machine.is_crash_looping:
             world.clock.after((300 + deed.amount % 5 * 150) * USEC_PER_MSEC, again)
 
+    machine.is_crash_looping = True
     again()
 
 

@@ -78,6 +78,8 @@ class Machine:
         self._agents = 0
         self.is_agent_wanted = True
         self.is_going_down = False
+        self.is_crash_looping = False
+        """Whether something makes the agent die again and again."""
         self.incarnation = ""
         """What the machine was last told that it is, when it was fenced since it booted."""
         self.devices: dict[NodeName, str] = {}
@@ -207,6 +209,8 @@ class Machine:
         )
         self.agent = Agent(self, node, self.clock, self.dice, self._network)
         self.agent.start()
+        if self.is_going_down and self.agent is not None:
+            self.agent.step(events.ShutdownBegun())
 
     def kill_agent(self) -> None:
         """Kill -9 the agent; PID 1 starts it again."""
