@@ -48,8 +48,13 @@ class LogSide:
         self._inbox.append(event)
 
     def propose(self, req: ReqId, payload: bytes) -> None:
-        """Propose a command."""
-        self.post(events.Propose(req=req, payload=payload))
+        """Propose a command, unless it would be lost: there is no stream to the leader.
+
+        Whoever proposes repeats it.
+        """
+        leader = self._ledger.leader
+        if leader in (None, self._desk.me) or leader in self._desk.connected:
+            self.post(events.Propose(req=req, payload=payload))
 
     def change_members(self, operation: Operation, node: NodeName) -> None:
         """Change the log's members by one."""
