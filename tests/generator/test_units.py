@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from synod.base.usec import parse_span
 from synod.config.ini import parse
 from synod.config.load import LoadedUnit, parse_unit
 from synod.config.specifiers import Host
+from synod.engine.lease import LeaseTiming
 
 ROOT = Path(__file__).resolve().parents[2]
 UNITS = ROOT / "units"
@@ -36,7 +38,6 @@ def test_the_set_is_complete():
         "synod-bound@.target",
         "synod-drain.service",
         "synod-fuse.service",
-        "synod-fuse.timer",
         "synod-gate@.service",
         "synod-hold@.service",
         "synod-mirror@.target",
@@ -56,7 +57,7 @@ def test_every_unit(name):
     assert all(word.startswith("man:") for word in unit.value("Unit", "Documentation").split())
 
 
-@pytest.mark.parametrize("name", [*WAITERS, "synod.service", "synod-fuse.timer", "synod-fuse.service"])
+@pytest.mark.parametrize("name", [*WAITERS, "synod.service", "synod-fuse.service"])
 def test_no_start_limit(name):
     """Race 8; and of the fuse: a refused renewal would switch it off."""
     assert load(name).value("Unit", "StartLimitIntervalSec") == "0"
@@ -131,15 +132,25 @@ def test_grants_survive_a_stop_of_the_agent():
 
 
 def test_the_fuse_needs_nobody():
-    timer, service = load("synod-fuse.timer"), load("synod-fuse.service")
-    assert timer.value("Timer", "AccuracySec") == "1ms"
-    assert timer.last("Timer", "OnActiveSec") is not None
-    assert service.value("Unit", "SuccessAction") == "reboot-immediate"
-    for unit in (timer, service):
-        assert unit.value("Unit", "DefaultDependencies") == "no"
-        assert not [header for header in unit.fragment.headers if header.name == "Install"]
-        for key in ("After", "Requires", "Wants", "Conflicts", "PartOf"):
-            assert unit.last("Unit", key) is None
+    unit = load("synod-fuse.service")
+    assert unit.value("Unit", "FailureAction") == "reboot-immediate"
+    assert unit.value("Unit", "DefaultDependencies") == "no"
+    assert not [header for header in unit.fragment.headers if header.name == "Install"]
+    for key in ("After", "Requires", "Wants", "Conflicts", "PartOf"):
+        assert unit.last("Unit", key) is None
+
+
+def test_the_fuse_ends_before_the_lease():
+    """It is fed at the answer, and the lease counts from the request."""
+    timing = LeaseTiming()
+    watchdog = parse_span(load("synod-fuse.service").value("Service", "WatchdogSec"))
+    assert watchdog + timing.answer <= timing.lease
+
+
+def test_only_the_watchdog_means_that_the_lease_ran_out():
+    unit = load("synod-fuse.service")
+    assert unit.value("Service", "Restart") == "always"
+    assert {"SIGKILL", "SIGTERM"} <= set(unit.value("Service", "SuccessExitStatus").split())
 
 
 @pytest.fixture

@@ -60,23 +60,7 @@ class RunningMember:
         identity = load_identity(files.keys)
         boot = gate_files.incarnation(boot)
         self._writer = LogWriter(files.log, membership, self.feed)
-        grants = gate_files.grants()
-        node = Node(
-            name=membership.node,
-            boot=boot,
-            agent=now(),
-            entropy=SystemEntropy(),
-            hard_state=self._writer.hard_state,
-            entries=self._writer.entries,
-            founders=(membership.node,) if membership.is_founder else (),
-            is_booting=is_booting,
-            gates={unit: one.epoch for unit, one in grants.items() if one and one.incarnation == boot},
-            up_files=gate_files.up_units(),
-            timing=timing,
-        )
-        for unit, one in grants.items():
-            if one is None or one.incarnation != boot:
-                gate_files.remove_grant(unit)
+        node = self._make_node(boot, gate_files, timing, is_booting=is_booting)
         join = JoinService(identity.authority_pem, Doorkeeper(files, self).authorize)
         others = tuple(member for member in membership.members if member.name != membership.node)
         self._streams = Streams(
@@ -98,6 +82,26 @@ class RunningMember:
         )
         self._host = Host(node, performer.perform)
         self._refreshing: asyncio.Task[None] | None = None
+
+    def _make_node(self, boot: str, gate_files: GateFiles, timing: Timing, *, is_booting: bool) -> Node:
+        """Start from what is durable; gates that an earlier incarnation left open are closed."""
+        grants = gate_files.grants()
+        for unit, one in grants.items():
+            if one is None or one.incarnation != boot:
+                gate_files.remove_grant(unit)
+        return Node(
+            name=self.membership.node,
+            boot=boot,
+            agent=now(),
+            entropy=SystemEntropy(),
+            hard_state=self._writer.hard_state,
+            entries=self._writer.entries,
+            founders=(self.membership.node,) if self.membership.is_founder else (),
+            is_booting=is_booting,
+            gates={unit: one.epoch for unit, one in grants.items() if one and one.incarnation == boot},
+            up_files=gate_files.up_units(),
+            timing=timing,
+        )
 
     @property
     def node(self) -> Node:
