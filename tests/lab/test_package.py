@@ -140,11 +140,10 @@ def test_removal_leaves_the_cluster_first(lab: Lab) -> None:
 
 
 def test_removal_is_refused_while_the_fuse_is_armed(lab: Lab) -> None:
-    lab.write("node1", "/run/systemd/system/synod-fuse.timer.d/long.conf",
-              "[Timer]\nOnActiveSec=\nOnActiveSec=1h\n")
-    shell(lab, "systemctl daemon-reload; systemctl start synod-fuse.timer")
+    lab.write("node1", "/run/systemd/system/synod-fuse.service.d/long.conf", "[Service]\nWatchdogSec=1h\n")
+    shell(lab, "systemctl daemon-reload; systemctl start synod-fuse.service")
     done = shell(lab, "apt-get remove --yes synod", check=False)
-    shell(lab, "systemctl stop synod-fuse.timer")
+    shell(lab, "systemctl stop synod-fuse.service")
     assert done.returncode != 0
     assert "synod: not removed: the fuse of this node is armed" in done.stderr + done.stdout
 
