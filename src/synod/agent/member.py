@@ -100,6 +100,7 @@ class RunningMember:
             is_booting=is_booting,
             gates={unit: one.epoch for unit, one in grants.items() if one and one.incarnation == boot},
             up_files=gate_files.up_units(),
+            stops=gate_files.stops(),
             timing=timing,
         )
 

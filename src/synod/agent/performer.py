@@ -90,12 +90,14 @@ class Performer:
             case _:
                 self._touch_files(effect)
 
-    def _touch_files(
+    def _touch_files(  # noqa: C901 (a table, one line per kind)
         self,
         effect: effects.WriteGrant
         | effects.RemoveGrant
         | effects.WriteUp
         | effects.RemoveUp
+        | effects.MarkStop
+        | effects.UnmarkStop
         | effects.WriteLease
         | effects.RemoveLease
         | effects.Reincarnated,
@@ -110,6 +112,10 @@ class Performer:
                 self._gate_files.mark_up(unit)
             case effects.RemoveUp(unit=unit):
                 self._gate_files.mark_down(unit)
+            case effects.MarkStop(unit=unit):
+                self._gate_files.mark_stop(unit)
+            case effects.UnmarkStop(unit=unit):
+                self._gate_files.unmark_stop(unit)
             case effects.WriteLease():
                 self._gate_files.write_lease()
             case effects.RemoveLease():

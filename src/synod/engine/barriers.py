@@ -211,7 +211,7 @@ class Barriers:
             if is_running:
                 self.paused[name] = None
             if is_running or desk.may_be_starting(name):
-                served.jobs[desk.run("stop", name)] = None
+                served.jobs[desk.stop(name)] = None
         desk.touch([message.unit])
         return self._serve_further(served)
 
@@ -264,7 +264,7 @@ class Barriers:
             is_stopping = seen.is_down or seen.active == "deactivating" or seen.job == "stop"
             if name in needed_by and not is_stopping:
                 self.paused[name] = None
-                served.jobs[self._desk.run("stop", name)] = None
+                served.jobs[self._desk.stop(name)] = None
 
     # Together
 

@@ -7,7 +7,7 @@ from typing import Final
 from synod.base.ids import Epoch, NodeName, UnitName
 from synod.base.messages import MessageId
 from synod.base.usec import USEC_PER_MSEC, Usec
-from synod.engine.effects import Effect, Report, RunJob, Send
+from synod.engine.effects import Effect, MarkStop, Report, RunJob, Send, UnmarkStop
 from synod.engine.messages import Barrier, BarrierDone, Direct, Order, OrderDone, Relay
 from synod.model.command import NodeState
 from synod.model.rows import Grant, Row
@@ -25,7 +25,14 @@ class Desk:
     """The facts of one node, and the tray for its effects."""
 
     def __init__(
-        self, *, me: NodeName, boot: str, agent: int, is_booting: bool, has_log: bool = True
+        self,
+        *,
+        me: NodeName,
+        boot: str,
+        agent: int,
+        is_booting: bool,
+        has_log: bool = True,
+        stops: tuple[UnitName, ...] = (),
     ) -> None:
         self.me: Final = me
         self.boot = boot
@@ -68,6 +75,9 @@ class Desk:
         self._tray: list[Effect] = []
         self._jobs = 0
         self._starts: dict[int, UnitName] = {}
+        self._stops: dict[int, UnitName] = {}
+        self._marked: dict[UnitName, None] = dict.fromkeys(stops)
+        """Units whose stop is the cluster's own doing, and nobody's wish."""
 
     # Effects
 
@@ -88,9 +98,32 @@ class Desk:
         self.put(RunJob(job=self._jobs, verb=verb, unit=unit))
         return self._jobs
 
+    def stop(self, unit: UnitName) -> int:
+        """Ask for a stop job of an annotated unit that is nobody's wish, and return its number."""
+        if unit not in self._marked:
+            self._marked[unit] = None
+            self.put(MarkStop(unit=unit))
+        job = self.run("stop", unit)
+        self._stops[job] = unit
+        return job
+
     def job_done(self, job: int) -> None:
         """Note that a job ended."""
         self._starts.pop(job, None)
+        unit = self._stops.pop(job, None)
+        if unit is not None:
+            self.seen_stopping(self.seen(unit))
+
+    def seen_stopping(self, unit: LocalUnit) -> None:
+        """Note whether a stop job that this node asked for is still there."""
+        name = unit.unit
+        if name in self._marked and unit.job != "stop" and name not in self._stops.values():
+            del self._marked[name]
+            self.put(UnmarkStop(unit=name))
+
+    def is_own_stop(self, unit: UnitName) -> bool:
+        """Whether a unit's stop job is this node's own, or that of its agent before this one."""
+        return unit in self._marked
 
     def report(self, message_id: MessageId, priority: int, text: str, unit: UnitName | None = None) -> None:
         """Write a journal record."""

@@ -80,6 +80,20 @@ class RemoveUp:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MarkStop:
+    """Remember, over a restart of the agent, that the stop job that follows is the cluster's own."""
+
+    unit: UnitName
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnmarkStop:
+    """Take the next stop job of this unit for somebody's wish again."""
+
+    unit: UnitName
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WriteLease:
     """Let exclusive units start on this node at all."""
 
@@ -164,6 +178,8 @@ Effect = (
     | RemoveGrant
     | WriteUp
     | RemoveUp
+    | MarkStop
+    | UnmarkStop
     | WriteLease
     | RemoveLease
     | Reply

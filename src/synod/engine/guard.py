@@ -158,7 +158,7 @@ class Guard:
         for unit in left:
             seen = desk.seen(unit)
             if not seen.is_down and seen.job != "stop" and seen.active != "deactivating":
-                desk.run("stop", unit)
+                desk.stop(unit)
         if left or desk.is_burning:
             return False
         stem, _, count = desk.boot.partition("+")

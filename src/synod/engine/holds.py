@@ -78,7 +78,7 @@ class Holds:
     def _is_said_here(self, unit: UnitName) -> bool:
         """Whether the stop is somebody's word on this node, and not the cluster's doing or a shutdown."""
         is_going = self._desk.is_stopping or self._desk.is_leaving or self._desk.must_yield
-        if is_going or self._keeper.is_stopping(unit) or self._judge.is_wished_down(unit):
+        if is_going or self._desk.is_own_stop(unit) or self._judge.is_wished_down(unit):
             return False
         if self._desk.row(unit).grant_on(self._desk.me) is None:
             return False  # what does not run here cannot be stopped here

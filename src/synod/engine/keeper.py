@@ -37,8 +37,6 @@ class _Course:
     """Whether the gate was opened for it: from then on, being down means that it ended."""
     job: int | None = None
     """The start or stop job under way that the keeper asked for."""
-    is_stopping: bool = False
-    """Whether that is a stop job: then the unit's stop is nobody's wish."""
     was_shut: bool = False
     """Whether the gate was closed again over a unit or its start job, which may have been skipped since."""
     was_up: bool = False
@@ -191,7 +189,7 @@ class Keeper:
             pass  # a start job waits at the gate, where it says what is wanted; leftovers heed no job
         elif course.job is None and seen.job not in _DOWN_JOBS and not self._desk.is_stopping:
             # In a shutdown PID 1 has stop jobs of its own, ordered behind the drain: ours would wait for it.
-            course.job, course.is_stopping = self._desk.run("stop", unit), True
+            course.job = self._desk.stop(unit)
 
     def _ended(self, unit: UnitName, course: _Course, seen: LocalUnit) -> None:
         """Draw the conclusion from a unit that was tried and is down, though it is wanted."""
@@ -255,7 +253,7 @@ class Keeper:
             holders = ", ".join(sorted(grant.node for grant in row.grants.values()))
             text = f"'{unit}' runs here without a grant, while {holders} holds it; stopping it."
             self._desk.report(MessageId.ROGUE_COPY, PRIORITY_WARNING, text, unit)
-            self._desk.run("stop", unit)
+            self._desk.stop(unit)
 
     # Units that run everywhere
 
@@ -282,7 +280,7 @@ class Keeper:
             self._wishes[unit] = row.revision
             self._barriers.paused.pop(unit, None)
             if not seen.is_gone and seen.job not in _DOWN_JOBS:
-                self._desk.run("stop", unit)
+                self._desk.stop(unit)
         elif may_start and seen.is_gone:
             self._wishes[unit] = row.revision
             self._barriers.paused.pop(unit, None)
@@ -360,11 +358,6 @@ class Keeper:
         """Remember that PID 1 wanted a unit before the cluster could answer."""
         self._at_boot[unit] = None
 
-    def is_stopping(self, unit: UnitName) -> bool:
-        """Whether a unit's stop job is the keeper's own."""
-        course = self._courses.get(unit)
-        return course is not None and course.is_stopping
-
     def forgive(self, unit: UnitName) -> None:
         """Forget a stop that somebody else's later word has overtaken."""
         self.only_here.pop(unit, None)
@@ -378,7 +371,7 @@ class Keeper:
         course = self._courses.get(unit)
         if course is None or course.job != job:
             return
-        course.job, course.is_stopping = None, False
+        course.job = None
         if result in ("failed", "timeout", "dependency", "error") and self._desk.seen(unit).is_gone:
             course.failure = text or f"its start job ended with result '{result}'"
             if self._desk.seen(unit).active == "failed":

@@ -59,17 +59,23 @@ class Node:
         is_booting: bool,
         gates: Mapping[UnitName, Epoch],
         up_files: tuple[UnitName, ...],
+        stops: tuple[UnitName, ...] = (),
         timing: Timing | None = None,
         lease: LeaseTiming | None = None,
     ) -> None:
         """Start from what is durable.
 
         ``founders`` are the first voters: this node alone where ``init`` ran, nobody where it joined.
-        ``gates`` and ``up_files`` are what an earlier agent of this boot left in /run/synod. ``agent`` grows
-        with every start.
+        ``gates``, ``up_files`` and ``stops`` are what an earlier agent of this boot left in /run/synod.
+        ``agent`` grows with every start.
         """
         self.desk = Desk(
-            me=name, boot=boot, agent=agent, is_booting=is_booting, has_log=bool(entries or founders)
+            me=name,
+            boot=boot,
+            agent=agent,
+            is_booting=is_booting,
+            has_log=bool(entries or founders),
+            stops=stops,
         )
         self.timing: Final = timing or Timing()
         self.ledger = Raft(
@@ -215,6 +221,7 @@ class Node:
 
     def _see(self, unit: LocalUnit) -> None:
         self.desk.local[unit.unit] = unit
+        self.desk.seen_stopping(unit)
         self._parts.reporter.unit_seen(unit.unit, unit.active)
         self.desk.touch([_subject(unit.unit)])
         self._parts.barriers.unit_seen()

@@ -17,7 +17,7 @@ from synod.ledger.effects import Persist
 from synod.model.spec import UnitSpec
 from synod.model.unit import LocalUnit
 from synod.sim.clock import Dice, Timekeeper
-from synod.sim.definitions import GRANT, LEASE, UP
+from synod.sim.definitions import GRANT, LEASE, STOP, UP
 from synod.sim.disk import Disk
 from synod.sim.network import Network
 from synod.sim.services import ServiceManager
@@ -33,6 +33,8 @@ _FileEffect = (
     | effects.RemoveGrant
     | effects.WriteUp
     | effects.RemoveUp
+    | effects.MarkStop
+    | effects.UnmarkStop
     | effects.WriteLease
     | effects.RemoveLease
 )
@@ -318,7 +320,9 @@ class Agent:
         if self._clock.now <= until:
             self.machine.feed_fuse()
 
-    def _put_file(self, effect: _FileEffect) -> None:
+    def _put_file(  # noqa: C901 (a table, one line per kind)
+        self, effect: _FileEffect
+    ) -> None:
         run = self.machine.run
         match effect:
             case effects.WriteGrant(unit=unit, epoch=epoch):
@@ -330,6 +334,10 @@ class Agent:
                 run[UP + unit] = 0
             case effects.RemoveUp(unit=unit):
                 run.pop(UP + unit, None)
+            case effects.MarkStop(unit=unit):
+                run[STOP + unit] = 0
+            case effects.UnmarkStop(unit=unit):
+                run.pop(STOP + unit, None)
             case effects.WriteLease():
                 run[LEASE] = 0
             case effects.RemoveLease():
@@ -371,6 +379,6 @@ def gates_of(run: dict[str, int]) -> dict[UnitName, Epoch]:
     }
 
 
-def ups_of(run: dict[str, int]) -> tuple[UnitName, ...]:
-    """Return the up files that an earlier agent left in /run/synod."""
-    return tuple(UnitName(path.removeprefix(UP)) for path in run if path.startswith(UP))
+def units_below(run: dict[str, int], folder: str) -> tuple[UnitName, ...]:
+    """Return the units for which an earlier agent left a file in a folder of /run/synod."""
+    return tuple(UnitName(path.removeprefix(folder)) for path in run if path.startswith(folder))

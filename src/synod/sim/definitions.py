@@ -17,6 +17,7 @@ DRAIN: Final = UnitName("synod-drain.service")
 LEASE: Final = "lease"
 GRANT: Final = "grant/"
 UP: Final = "up/"
+STOP: Final = "stop/"
 """Files and folders below /run/synod that conditions look at."""
 
 

@@ -11,9 +11,9 @@ from synod.engine import effects, events
 from synod.engine.guard import FUSE
 from synod.engine.node import Node
 from synod.model.spec import UnitSpec
-from synod.sim.agent import Agent, gates_of, ups_of
+from synod.sim.agent import Agent, gates_of, units_below
 from synod.sim.clock import Clock, Dice, DriftingClock, Timekeeper
-from synod.sim.definitions import Behaviour, UnitFiles
+from synod.sim.definitions import STOP, UP, Behaviour, UnitFiles
 from synod.sim.disk import Disk
 from synod.sim.fuse import Fuse
 from synod.sim.network import Network
@@ -205,7 +205,8 @@ class Machine:
             founders=self.founders,
             is_booting="booted" not in self.run,
             gates=gates_of(self.run),
-            up_files=ups_of(self.run),
+            up_files=units_below(self.run, UP),
+            stops=units_below(self.run, STOP),
         )
         self.agent = Agent(self, node, self.clock, self.dice, self._network)
         self.agent.start()

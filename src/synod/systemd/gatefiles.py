@@ -46,7 +46,9 @@ class GateFiles:
     def prepare(self) -> None:
         """Make the directories, and remove what an interrupted write left."""
         with _refused("make", self._paths.runtime):
-            for directory in (self._paths.grants, self._paths.up, self._paths.environments):
+            for directory in (
+                self._paths.grants, self._paths.up, self._paths.environments, self._paths.stops,
+            ):  # fmt: skip
                 directory.mkdir(mode=0o755, parents=True, exist_ok=True)
                 (directory / _NEW).unlink(missing_ok=True)
             (self._paths.runtime / _NEW).unlink(missing_ok=True)
@@ -81,6 +83,18 @@ class GateFiles:
     def up_units(self) -> tuple[UnitName, ...]:
         """Return the units that are marked up, by name."""
         return tuple(_list(self._paths.up))
+
+    def mark_stop(self, unit: UnitName) -> None:
+        """Remember, over a restart of the agent, that a unit's stop job is the cluster's own."""
+        _replace(_entry(self._paths.stops, unit), "")
+
+    def unmark_stop(self, unit: UnitName) -> None:
+        """Take the next stop job of a unit for somebody's wish again."""
+        _unlink(_entry(self._paths.stops, unit))
+
+    def stops(self) -> tuple[UnitName, ...]:
+        """Return the units whose stop jobs are the cluster's own, by name."""
+        return tuple(_list(self._paths.stops))
 
     def write_lease(self) -> None:
         """Let granted exclusive units start."""

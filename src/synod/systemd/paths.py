@@ -44,6 +44,11 @@ class Paths:
         return self.runtime / "env"
 
     @property
+    def stops(self) -> Path:
+        """One file for each unit that the cluster itself is stopping here."""
+        return self.runtime / "stop"
+
+    @property
     def lease(self) -> Path:
         """Exists while this node holds its lease: the second condition of exclusive units."""
         return self.runtime / "lease"
