@@ -212,7 +212,7 @@ def test_a_start_that_waits_for_a_restart_is_part_of_it() -> None:
     bench.manager.run("start", DB, bench.results.append)
     assert bench.do("restart", DB) == "done"
     assert bench.active(DB) == "active"
-    assert not bench.manager.has_jobs()
+    assert not bench.manager.is_busy()
 
 
 def test_conditions_skip_and_a_skipped_start_counts_as_done() -> None:

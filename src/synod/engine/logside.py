@@ -85,8 +85,15 @@ class LogSide:
         """Feed what waits, and pass on what comes of it."""
         inbox, self._inbox = self._inbox, []
         for event in inbox:
+            if isinstance(event, events.Propose) and self._is_leader_out_of_reach:
+                continue  # the ledger would wait for an answer to what was sent nowhere; it is repeated
             for effect in self._ledger.step(event, self._desk.now):
                 self._pass_on(effect, consumer)
+
+    @property
+    def _is_leader_out_of_reach(self) -> bool:
+        leader = self._ledger.leader
+        return leader is not None and leader != self._desk.me and leader not in self._desk.connected
 
     def _pass_on(self, effect: effects.Effect, consumer: Consumer) -> None:
         match effect:

@@ -87,26 +87,29 @@ class OrderChecker(Checker):
         self._crashed: dict[UnitName, int] = {}
         self._held: dict[tuple[NodeName, UnitName], None] = {}
         """Units that had an active hold since they came up: only those were ever exported."""
-        self._yielding: dict[NodeName, tuple[int, tuple[NodeName, ...]]] = {}
-        """When a node's lease was last seen to run out, and whom it could reach then."""
+        self._apart: dict[tuple[NodeName, NodeName], int] = {}
+        """When a node whose lease runs out was last without a stream to another one."""
 
     def stepped(self, machine: Machine, effects: tuple[Effect, ...]) -> None:
-        """Note whose lease runs out."""
+        """Note whom a node whose lease runs out cannot reach."""
         desk = machine.agent.node.desk if machine.agent is not None else None
         if desk is not None and desk.must_yield:
-            self._yielding[machine.name] = (self._clock.now, (*desk.connected, machine.name))
+            for other in self._machines:
+                if other != machine.name and other not in desk.connected:
+                    self._apart[machine.name, other] = self._clock.now
 
     def _is_out_of_reach(self, machine: Machine, other: Machine, dependant: UnitName) -> bool:
         """Whether a node could not wait for another one: it has to stop before its fuse fires.
 
         What was granted since it was cut off it does not know.
         """
-        when, near = self._yielding.get(machine.name, (0, ()))
-        if when + ANSWER_USEC <= self._clock.now or machine.agent is None:
+        node = machine.agent.node if machine.agent is not None else None
+        if node is None:
             return False
-        spec, row = other.specs[dependant], machine.agent.node.state.rows.get(dependant)
+        spec, row = other.specs[dependant], node.state.rows.get(dependant)
         is_known = row is not None and (not spec.is_exclusive or row.grant_on(other.name) is not None)
-        return other.name not in near or not is_known
+        was_apart = self._apart.get((machine.name, other.name), -ANSWER_USEC)
+        return was_apart + ANSWER_USEC > self._clock.now or (node.desk.must_yield and not is_known)
 
     def populated(self, machine: Machine, unit: UnitName, *, is_populated: bool) -> None:
         """Look for the providers of what starts, and note what crashes."""

@@ -60,9 +60,14 @@ class ServiceManager:
         """Return the type of a unit's job, empty when there is none."""
         return self._jobs[unit].verb if unit in self._jobs else ""
 
-    def has_jobs(self) -> bool:
-        """Whether anything is queued or under way."""
-        return bool(self._jobs)
+    def is_busy(self) -> bool:
+        """Whether anything is queued or under way that does not wait for the cluster's word."""
+        waiting = {
+            unit.waiter.subject
+            for unit in self._units.values()
+            if unit.waiter is not None and unit.waiter.verb in ("place", "want")
+        }
+        return any(not name.startswith("synod-") and name not in waiting for name in self._jobs)
 
     # Requests
 
