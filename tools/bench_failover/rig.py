@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import IO, ClassVar, Final
+from typing import ClassVar, Final
 
 from bench_failover import journal
 from bench_failover.copies import Event, Interval, Loss, intervals
@@ -30,6 +30,8 @@ PREFIX_LENGTH: Final = 24
 _TEXT: Final = """# SPDX-License-Identifier: LGPL-2.1-or-later
 [Unit]
 Description={name} of the benchmark
+# It is killed more often than an honest service fails.
+StartLimitIntervalSec=0
 {section}
 [Service]
 Type=notify
@@ -77,7 +79,7 @@ class Rig(ABC):
         self.lab = lab
         self.losses: list[Loss] = []
         self._begin = clock()
-        self._client: subprocess.Popen[str] | None = None
+        self._client: subprocess.Popen[bytes] | None = None
 
     @abstractmethod
     def set_up(self) -> None:
@@ -180,11 +182,11 @@ class Rig(ABC):
 
     # The client outside
 
-    def start_client(self, output: IO[str]) -> None:
+    def start_client(self, output: Path) -> None:
         """Let the client ask for the address until the lab ends; it writes to ``output``."""
         program = str(Path(__file__).with_name("client.py"))
-        self._client = self.lab.outside_popen((sys.executable, "-I", program, ADDRESS), stdout=output,
-                                              text=True)
+        with output.open("w", encoding="ascii") as file:
+            self._client = self.lab.outside_popen((sys.executable, "-I", program, ADDRESS), stdout=file)
 
     def stop_client(self) -> None:
         """End the client."""
