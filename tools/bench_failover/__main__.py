@@ -70,7 +70,7 @@ class Bench:
             self.figures.add(measure, rig.system, outage.pair)
             self.figures.add(address, rig.system, outage.address)
             self.led[rig.system] = self.led.get(rig.system, 0) + outage.led
-            self._tell(number, measure, rig.system, outage.pair)
+            self._tell(number, measure, rig.system, outage.pair, "it led" if outage.led else "")
 
         self.in_turn(lose_power)
 
@@ -98,15 +98,16 @@ class Bench:
                 try:
                     act(rig, number)
                 except SynodError as error:
+                    print(*rig.last_words(), sep="\n", flush=True)
                     if isinstance(rig, Ours):
                         raise
                     self.rigs.remove(rig)
                     self.trouble = str(error)
                     print(f"{rig.system} drops out: {error}", flush=True)
 
-    def _tell(self, number: int, measure: Measure, system: str, seconds: float) -> None:
-        print(f"round {number + 1} of {self.rounds}: {measure.name:<8} {system:<10} {seconds:7.3f} s",
-              flush=True)
+    def _tell(self, number: int, measure: Measure, system: str, seconds: float, note: str = "") -> None:
+        text = f"round {number + 1} of {self.rounds}: {measure.name:<8} {system:<10} {seconds:7.3f} s"
+        print(f"{text}  {note}".rstrip(), flush=True)
 
 
 def main() -> int:

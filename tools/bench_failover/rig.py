@@ -74,6 +74,8 @@ class Rig(ABC):
     system: ClassVar[str]
     """As in the table."""
     lab_name: ClassVar[str]
+    daemons: ClassVar[tuple[str, ...]]
+    """The system's own units, whose words matter when something goes wrong."""
 
     def __init__(self, lab: Lab) -> None:
         self.lab = lab
@@ -170,11 +172,17 @@ class Rig(ABC):
         for node in NODES:
             if self.lab.is_on(node):
                 self.run(node, "journalctl", "--sync")
-            directory = machine.disk(self.lab.state, node) / "upper/var/log/journal"
-            text = process.run(journal.command(directory, units, self._begin), timeout=_COMMAND_SEC,
-                               what=f"read the journal of {node}")
+            text = self._read(node, journal.command(self._journal(node), units, self._begin))
             found += journal.events(node, text)
         return sorted((event for event in found if event.usec >= self._begin), key=lambda event: event.usec)
+
+    def last_words(self) -> list[str]:
+        """Return what the system and the pair said last on each node, on or off."""
+        lines = []
+        for node in NODES:
+            command = journal.last_command(self._journal(node), (*self.daemons, DB, APP))
+            lines += [node, *(f"    {line}" for line in self._read(node, command).splitlines())]
+        return lines
 
     def copies(self) -> list[Interval]:
         """Return every copy of the pair's units that there was."""
@@ -194,3 +202,9 @@ class Rig(ABC):
             self._client.terminate()
             self._client.wait(timeout=_CLIENT_SEC)
             self._client = None
+
+    def _journal(self, node: str) -> Path:
+        return machine.disk(self.lab.state, node) / "upper/var/log/journal"
+
+    def _read(self, node: str, command: Sequence[str]) -> str:
+        return process.run(command, timeout=_COMMAND_SEC, what=f"read the journal of {node}")
