@@ -11,7 +11,6 @@ from dataclasses import replace
 import pytest
 from gossip_storm import cluster, death, loss, news, partition, stalls, starvation, weather
 from gossip_world import SEC, ViolationError
-from test_machine import SCRIPTS, play
 
 from synod.base.ids import NodeName
 from synod.base.usec import Usec
@@ -24,6 +23,8 @@ from synod.gossip.messages import Profile, Rumour, Suspect
 from synod.gossip.myself import Myself
 from synod.gossip.opinions import Opinions
 from synod.gossip.suspicion import Suspicion
+
+from .test_machine import SCRIPTS, play
 
 Mutate = Callable[[pytest.MonkeyPatch], None]
 _MUTATIONS: dict[str, tuple[Mutate, str]] = {}

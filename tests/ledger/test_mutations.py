@@ -11,8 +11,6 @@ from dataclasses import replace
 import pytest
 from ledger_judge import ViolationError
 from ledger_world import Dice, Host, Storm
-from test_machine import SCRIPTS, play
-from test_storms import weather
 
 from synod.base.ids import Index, NodeName
 from synod.ledger.delivery import Delivery
@@ -28,6 +26,9 @@ from synod.ledger.quorum import reached
 from synod.ledger.replication import Replication
 from synod.ledger.requests import EffectiveRequests
 from synod.ledger.timing import Timing
+
+from .test_machine import SCRIPTS, play
+from .test_storms import weather
 
 Mutate = Callable[[pytest.MonkeyPatch], None]
 _MUTATIONS: dict[str, tuple[Mutate, str]] = {}

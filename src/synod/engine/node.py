@@ -112,7 +112,10 @@ class Node:
         )
         self._reporter = Reporter(self.desk, self.proposals)
         self._duty = Duty(self.desk, self.proposals, self._change_members)
-        self._front = Front(
+        self._front = self._make_front()
+
+    def _make_front(self) -> Front:
+        return Front(
             self.desk,
             self.proposals,
             self._clients,
