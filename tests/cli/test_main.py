@@ -30,6 +30,10 @@ CHANGES = {
     ("drain", "node2"): ("drain", {"node": "node2"}),
     ("undrain", "node2"): ("undrain", {"node": "node2"}),
     ("remove", "node2"): ("remove", {"node": "node2"}),
+    ("set-attribute", "node2", "rack", "r1"): (
+        "set-attribute", {"node": "node2", "name": "rack", "value": "r1"}),
+    ("set-attribute", "node2", "rack", ""): (
+        "set-attribute", {"node": "node2", "name": "rack", "value": ""}),
     ("leave",): ("leave", {}),
     ("token",): ("token", {}),
     ("init", "--name", "demo"): ("init", {"cluster": "demo", "address": None, "port": None}),
@@ -45,6 +49,7 @@ QUERIES = {
     ("list-nodes",): ("list-nodes", {}, []),
     ("status",): ("status", {}, {"member": True, "quorate": True, "nodes": [], "units": [], "alarms": []}),
     ("show", "db"): ("show", {"unit": "db.service"}, {}),
+    ("get-attribute", "n"): ("list-nodes", {}, [{"name": "n", "attributes": {"rack": "r1"}}]),
     ("why", "db"): ("why", {"unit": "db.service"}, {"text": "because", "nodes": {}}),
 }
 

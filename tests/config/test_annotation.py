@@ -9,6 +9,7 @@ from synod.config.annotation import KEYS, LIST_KEYS, NAME_LENGTH_MAX, parse_anno
 from synod.config.finding import CODES, Severity
 from synod.config.ini import parse
 from synod.config.specifiers import Host
+from synod.model.attributes import INFINITY, Condition, Operator, Preference
 from synod.model.spec import UnitSpec
 
 HOST = Host(host_name="alpha", machine_id="0" * 32)
@@ -50,6 +51,13 @@ def test_all_keys():
         "SeparateFrom=f.service",
         "Nodes=alpha beta",
         "Instances=2",
+        "AvoidNodes=gamma",
+        "Where=rack=r1 ram>=64",
+        "Prefer=alpha:100 rack=r1:-5",
+        "Stickiness=INFINITY",
+        "Priority=-7",
+        "FailureLimit=0",
+        "FailureExpireSec=1h",
         "DependencyTimeoutSec=2min",
     )
     assert found == UnitSpec(
@@ -63,8 +71,32 @@ def test_all_keys():
         separate_from=("f.service",),
         nodes=("alpha", "beta"),
         instances=2,
+        avoid_nodes=("gamma",),
+        where=(
+            Condition(attribute="rack", operator=Operator.EQUAL, value="r1"),
+            Condition(attribute="ram", operator=Operator.AT_LEAST, value="64"),
+        ),
+        prefer=(
+            Preference(attribute="name", value="alpha", score=100),
+            Preference(attribute="rack", value="r1", score=-5),
+        ),
+        stickiness=INFINITY,
+        priority=-7,
+        failure_limit=0,
+        failure_expire_usec=3_600_000_000,
         dependency_timeout_usec=120_000_000,
     )
+
+
+def test_of_two_preferences_for_the_same_the_later_one_counts():
+    found = spec("Prefer=a:1 b:2", "Prefer=a:3 name=b:4", "Where=x=1", "Where=x=1")
+    assert [str(preference) for preference in found.prefer] == ["a:3", "b:4"]
+    assert [str(condition) for condition in found.where] == ["x=1"]
+    assert spec("Prefer=a:1", "Where=x=1", "Prefer=", "Where=") == UnitSpec(unit="web.service")
+
+
+def test_specifiers_in_terms():
+    assert [str(preference) for preference in spec("Prefer=%H:1", "Where=host!=%H").prefer] == ["alpha:1"]
 
 
 def test_lists_grow_keep_their_order_and_are_reset():
@@ -106,6 +138,7 @@ def test_mentions_say_where():
         ("Require=db.service", "unknown-key", "Requires="),
         ("Colocate=db.service", "unknown-key", "ColocateWith="),
         ("Instance=1", "unknown-key", "Instances="),
+        ("Prefers=a:1", "unknown-key", "Prefer="),
         ("Zzz=1", "unknown-key", "synod-unit(5)"),
         ("PartOf=db.service", "unsupported-key", "[Unit]"),
         ("Conflicts=db.service", "unsupported-key", "[Unit]"),
@@ -148,6 +181,26 @@ def test_keys_for_others_are_passed_over():
         "Instances=two",
         "Instances=ALL",
         "Instances=\u0663",
+        "AvoidNodes=a.b",
+        "Where=rack",
+        "Where=rack=",
+        "Where==r1",
+        "Where=ram>lots",
+        "Where=a=b=c",
+        "Prefer=a",
+        "Prefer=a:",
+        "Prefer=a:many",
+        "Prefer=a:1000001",
+        "Prefer=a.b:1",
+        "Prefer=rack=:1",
+        "Prefer=%q:1",
+        "Stickiness=-1",
+        "Stickiness=1.5",
+        "Priority=infinity",
+        "Priority=\u0663",
+        "FailureLimit=-1",
+        "FailureLimit=1001",
+        "FailureExpireSec=0",
         "DependencyTimeoutSec=soon",
         "DependencyTimeoutSec=0",
         "DependencyTimeoutSec=infinity",
@@ -222,10 +275,14 @@ def test_targets_come_after_what_they_pull_in():
 def test_too_many_names_are_refused():
     names = " ".join(f"u{number}.service" for number in range(1025))
     assert ("bad-value", 2) in codes(f"After={names}")
+    terms = " ".join(f"n{number}:1" for number in range(1025))
+    assert ("bad-value", 2) in codes(f"Prefer={terms}")
 
 
 keys = st.sampled_from([*KEYS, "PartOf", "after", "", "X-A", "\u00e4"])
-values = st.text(max_size=30) | st.sampled_from(["all", "1", "a.service b.service", "%n", "%i", "90s", ""])
+values = st.text(max_size=30) | st.sampled_from(
+    ["all", "1", "a:5", "x=y", "x<4 y=z:1", "a.service b.service", "%n", "%i", "90s", ""]
+)
 annotated = st.lists(st.tuples(keys, values).map("=".join), max_size=12).map("\n".join)
 
 

@@ -79,6 +79,7 @@ BROKEN = {
         5,
     ),
     "too-few-nodes": ({"a.service": annotated("Instances=3\nNodes=x y")}, 5),
+    "no-effect": ({"a.service": annotated("Nodes=x\nPrefer=y:1 x:2")}, 5),
     "cycle": ({"a.service": annotated("After=b.service"), "b.service": annotated("After=a.service")}, 4),
     "local-requires": ({"a.service": annotated(), "b.service": "[Unit]\nRequires=a.service\n" + RUN}, 2),
     "gate-removed": (
@@ -115,6 +116,10 @@ SOUND = {
         "b.service": annotated("Nodes=y"),
     },
     "too-few-nodes": {"a.service": annotated("Instances=2\nNodes=x y")},
+    "contradiction": {
+        "a.service": annotated("Nodes=x y\nAvoidNodes=x z\nWhere=rack=r1 ram>4 ram<9 rack!=r2"),
+    },
+    "no-effect": {"a.service": annotated("Nodes=x y\nPrefer=x:1 rack=r1:2\nPriority=5")},
     "cycle": {"a.service": annotated("After=b.service"), "b.service": annotated("Requires=a.service")},
     "local-requires": {"a.service": annotated(), "b.service": "[Unit]\nBindsTo=a.service\n" + RUN},
     "gate-removed": {
@@ -150,6 +155,21 @@ def test_not_found(code, tmp_path):
 def test_every_code_has_a_case():
     elsewhere = {"unreadable", "unknown-key", "unsupported-key", "bad-value", "alias", "pausable-node"}
     assert set(BROKEN) | elsewhere == set(CODES)
+
+
+@pytest.mark.parametrize(
+    ("keys", "code", "message"),
+    [
+        ("Nodes=x y\nAvoidNodes=y x", "contradiction", "AvoidNodes= names all of Nodes="),
+        ("Where=rack=r1\nWhere=rack=r2", "contradiction", "Where=rack=r2 and rack=r1 cannot both hold"),
+        ("Instances=2\nNodes=x y\nAvoidNodes=x", "too-few-nodes", "Instances=2, and Nodes= leaves 1"),
+        ("AvoidNodes=x\nPrefer=x:1", "no-effect", "Prefer=x:1, and AvoidNodes= names it"),
+        ("Instances=all\nPriority=1", "no-effect", "Priority= means nothing with Instances=all"),
+    ],
+)
+def test_placement_that_cannot_be(tmp_path, keys, code, message):
+    put(tmp_path, **{"a.service": annotated(keys)})
+    assert [(finding.code, finding.message) for finding in verify(tmp_path)] == [(code, message)]
 
 
 def test_an_alias(tmp_path):

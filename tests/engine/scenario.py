@@ -6,6 +6,7 @@ from collections.abc import Callable
 from synod.base.ids import UnitName
 from synod.base.messages import MessageId
 from synod.base.usec import USEC_PER_MSEC, USEC_PER_SEC
+from synod.config.terms import parse_condition, parse_preference
 from synod.engine.requests import Request
 from synod.model.rows import Row
 from synod.model.spec import UnitSpec
@@ -28,8 +29,12 @@ def spec(name: str, **keys: object) -> UnitSpec:
         key: tuple(u(word) for word in str(value).split()) if key in lists else value
         for key, value in keys.items()
     }
-    if "nodes" in values:
-        values["nodes"] = tuple(str(values["nodes"]).split())
+    for key in ("nodes", "avoid_nodes"):
+        if key in values:
+            values[key] = tuple(str(values[key]).split())
+    for key, parse in (("where", parse_condition), ("prefer", parse_preference)):
+        if key in values:
+            values[key] = tuple(parse(word) for word in str(values[key]).split())
     return UnitSpec(unit=u(name), **values)  # type: ignore[arg-type]
 
 

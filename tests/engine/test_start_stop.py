@@ -172,8 +172,8 @@ def test_a_restart_of_the_dependant_leaves_the_provider_alone() -> None:
     assert row(world, "web").desired is Desired.STARTED
 
 
-def test_a_crash_without_restart_leaves_a_requiring_unit_running() -> None:
-    world = web_on_b_and_db_on_a()
+def test_a_crash_without_recovery_leaves_a_requiring_unit_running() -> None:
+    world = cluster(on("db", "a", failure_limit=0), on("web", "b", requires="db", after="db"))
     systemctl(world, "c", "start", "web")
     order = Order(world)
     world["a"].services.crash(u("db"))

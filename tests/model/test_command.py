@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from synod.base.codec import MalformedError, TooLargeError
 from synod.base.ids import Epoch, NodeName, UnitName
+from synod.model.attributes import Condition, Operator, Preference
 from synod.model.command import (
     COMMAND_BYTES_MAX,
     COMMANDS,
@@ -19,6 +20,7 @@ from synod.model.command import (
     Desired,
     DrainNode,
     Ending,
+    ForgetFailures,
     Found,
     GrantOrder,
     Join,
@@ -32,6 +34,7 @@ from synod.model.command import (
     ReportSpecs,
     RevokeOrder,
     RoleWish,
+    SetAttribute,
     SetNode,
     SpecReport,
     Wish,
@@ -60,8 +63,8 @@ GOLDEN: list[tuple[Command, str]] = [
     (
         ReportSpecs(node=A, reports=(SpecReport(unit=DB, spec=UnitSpec(unit=DB, after=(X,), instances=None)),
                                      SpecReport(unit=WEB, spec=None)), is_complete=True),
-        "9407a1619292aa64622e736572766963659baa64622e7365727669636591a9782e736572766963659090"
-        "9090909090c0ce055d4a8092ab7765622e73657276696365c0c3",
+        "9407a1619292aa64622e73657276696365dc0012aa64622e7365727669636591a9782e736572766963659090"
+        "9090909090c0ce055d4a80909090010003ce23c3460092ab7765622e73657276696365c0c3",
     ),
     (AdoptSpec(unit=DB, node=A), "9308aa64622e73657276696365a161"),
     (
@@ -75,15 +78,31 @@ GOLDEN: list[tuple[Command, str]] = [
         "940b079193aa64622e7365727669636500a1619193ab7765622e736572766963650105",
     ),
     (
-        Release(unit=DB, node=A, epoch=Epoch(9), ending=Ending.FAILED, reason="r"),
-        "960caa64622e73657276696365a16109a66661696c6564a172",
+        Release(unit=DB, node=A, epoch=Epoch(9), ending=Ending.FAILED, reason="r", was_up=True),
+        "970caa64622e73657276696365a16109a66661696c6564a172c3",
     ),
     (
         Observe(node=A, observations=(Observation(unit=DB, active="active"),)),
         "930da1619192aa64622e73657276696365a6616374697665",
     ),
     (Alarm(node=A, unit=DB, text="t"), "940ea161aa64622e73657276696365a174"),
+    (SetAttribute(node=A, name="rack", value="r1"), "9414a161a47261636ba27231"),
+    (ForgetFailures(unit=DB, node=A, count=3), "9415aa64622e73657276696365a16103"),
 ]  # fmt: skip
+
+OLDER: list[tuple[Command, str]] = [
+    (
+        ReportSpecs(node=A, reports=(SpecReport(unit=DB, spec=UnitSpec(unit=DB, after=(X,), instances=None)),
+                                     SpecReport(unit=WEB, spec=None)), is_complete=True),
+        "9407a1619292aa64622e736572766963659baa64622e7365727669636591a9782e736572766963659090"
+        "9090909090c0ce055d4a8092ab7765622e73657276696365c0c3",
+    ),
+    (
+        Release(unit=DB, node=A, epoch=Epoch(9), ending=Ending.FAILED, reason="r"),
+        "960caa64622e73657276696365a16109a66661696c6564a172",
+    ),
+]  # fmt: skip
+"""What releases before these commands grew have written."""
 
 
 def test_the_golden_bytes_cover_every_command() -> None:
@@ -95,6 +114,26 @@ def test_the_golden_bytes_cover_every_command() -> None:
 def test_the_bytes_of_a_command_never_change(command: Command, data: str) -> None:
     assert encode_command(command).hex() == data
     assert decode_command(bytes.fromhex(data)) == command
+
+
+@pytest.mark.parametrize(("command", "data"), OLDER, ids=lambda value: type(value).__name__)
+def test_what_an_older_release_wrote_is_read(command: Command, data: str) -> None:
+    assert decode_command(bytes.fromhex(data)) == command
+
+
+def test_a_spec_with_all_about_placement() -> None:
+    spec = UnitSpec(
+        unit=DB,
+        avoid_nodes=(B,),
+        where=(Condition(attribute="ram", operator=Operator.AT_LEAST, value="64"),),
+        prefer=(Preference(attribute="rack", value="r1", score=-5),),
+        stickiness=0,
+        priority=-7,
+    )
+    command = ReportSpecs(node=A, reports=(SpecReport(unit=DB, spec=spec),))
+    data = encode_command(command)
+    assert decode_command(data) == command
+    assert data.hex().endswith("91a1629193a372616da23e3da236349193a47261636ba27231fb00f903ce23c34600c2")
 
 
 @pytest.mark.parametrize(("command", "data"), GOLDEN, ids=lambda value: type(value).__name__)

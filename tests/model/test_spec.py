@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from synod.base.ids import NodeName, UnitName
 from synod.base.usec import Usec
-from synod.model.spec import UNIT_LISTS, UnitSpec, digest
+from synod.model.attributes import INFINITY, Condition, Operator, Preference
+from synod.model.spec import NODE_LISTS, UNIT_LISTS, UnitSpec, digest
 
 WEB = UnitName("web.service")
 DB = UnitName("db.service")
@@ -21,6 +22,9 @@ unit_names = st.from_regex(r"[a-z]{1,8}(@[a-z]{0,3})?\.(service|target|mount)", 
 unit_lists = st.lists(unit_names, unique=True, max_size=4).map(tuple)
 node_names = st.from_regex(r"[a-z][a-z0-9]{0,5}", fullmatch=True).map(NodeName)
 node_lists = st.lists(node_names, unique=True).map(tuple)
+words = st.sampled_from(["a", "b", "rack", "name", "role"])
+scores = st.integers(-INFINITY, INFINITY)
+operators = st.sampled_from([Operator.EQUAL, Operator.UNEQUAL])
 specs = st.builds(
     UnitSpec,
     unit=unit_names,
@@ -34,7 +38,23 @@ specs = st.builds(
     nodes=node_lists,
     instances=st.none() | st.integers(1, 1024),
     dependency_timeout_usec=st.integers(1, 10**12).map(Usec),
+    avoid_nodes=node_lists,
+    where=st.lists(
+        st.builds(Condition, attribute=words, operator=operators, value=words),
+        unique=True,
+        max_size=3,
+    ).map(tuple),
+    prefer=st.lists(
+        st.builds(Preference, attribute=words, value=words, score=scores),
+        unique_by=lambda preference: preference.term,
+        max_size=3,
+    ).map(tuple),
+    stickiness=st.integers(0, INFINITY),
+    priority=scores,
+    failure_limit=st.integers(0, 1000),
+    failure_expire_usec=st.integers(1, 10**12).map(Usec),
 )
+NUMBERS = ("stickiness", "priority", "failure_limit", "failure_expire_usec", "dependency_timeout_usec")
 
 
 def test_a_unit_without_keys_is_one_copy_anywhere():
@@ -74,6 +94,26 @@ def test_other_fields_are_checked_too():
         UnitSpec(unit=WEB, after=tuple(UnitName(f"u{number}.service") for number in range(1025)))
 
 
+def test_placement_has_ranges():
+    assert UnitSpec(unit=WEB).stickiness == 1
+    assert UnitSpec(unit=WEB).failure_limit == 3
+    assert UnitSpec(unit=WEB).failure_expire_usec == 600_000_000
+    for keys, text in (
+        ({"stickiness": -1}, "stickiness is -1"),
+        ({"stickiness": INFINITY + 1}, "not within 0"),
+        ({"priority": -INFINITY - 1}, "the score -1000001 is not within"),
+        ({"failure_limit": 1001}, "failure_limit is 1001"),
+        ({"failure_expire_usec": 0}, "failure_expire_usec is not positive"),
+        ({"avoid_nodes": (NodeName("a.b"),)}, "avoid_nodes lists"),
+        ({"avoid_nodes": (NodeName("a"),) * 2}, "avoid_nodes lists a name twice"),
+    ):
+        with pytest.raises(ValueError, match=text):
+            UnitSpec(unit=WEB, **keys)
+    one, other = (Preference(attribute="name", value="a", score=score) for score in (1, 2))
+    with pytest.raises(ValueError, match="prefer lists a name twice"):
+        UnitSpec(unit=WEB, prefer=(one, other))
+
+
 def test_pulled_in_names_each_unit_once():
     spec = UnitSpec(unit=WEB, requires=(DB,), binds_to=(CACHE, DB), wants=(WEB, CACHE))
     assert spec.pulled_in == (DB, CACHE, WEB)
@@ -83,6 +123,13 @@ def test_digest_is_pinned():
     """Nodes of different releases compare digests: a change here needs a feature level."""
     spec = UnitSpec(unit=WEB, after=(DB, CACHE), requires=(DB,), instances=None, nodes=(NodeName("a"),))
     assert digest(spec) == "ebb50a453833debad3f7fb5610edff0b6fdb9a17dcf8f83044c6451129e42560"
+    later = UnitSpec(
+        unit=WEB,
+        where=(Condition(attribute="ram", operator=Operator.AT_LEAST, value="64"),),
+        prefer=(Preference(attribute="name", value="a", score=INFINITY),),
+        failure_limit=0,
+    )
+    assert digest(later) == "30e2d603bd778dd3044b173c7223e4978bfdf027e59fa71b9637730c22c43886"
     assert digest(UnitSpec(unit=WEB)) == "7fb8eabccbd42a5761e43ddd278396ea786d799fe1d5d5c0d310b9a8ee26b908"
 
 
@@ -115,14 +162,21 @@ def test_every_field_counts(spec):
         value = getattr(spec, field.name)
         if field.name in UNIT_LISTS:
             changed = replace(spec, **{field.name: (*value, UnitName("zzzz-other.slice"))})
-        elif field.name == "nodes":
-            changed = replace(spec, nodes=(*value, NodeName("zzzz-other")))
+        elif field.name in NODE_LISTS:
+            changed = replace(spec, **{field.name: (*value, NodeName("zzzz-other"))})
+        elif field.name == "where":
+            other = Condition(attribute="zzzz", operator=Operator.LESS, value="1")
+            changed = replace(spec, where=(*value, other))
+        elif field.name == "prefer":
+            other = Preference(attribute="zzzz", value="x", score=1)
+            changed = replace(spec, prefer=(*value, other))
         elif field.name == "instances":
             changed = replace(spec, instances=1 if value is None else None)
         elif field.name == "unit":
             changed = replace(spec, unit=UnitName("zzzz-other.slice"))
         else:
-            changed = replace(spec, dependency_timeout_usec=Usec(value + 1))
+            assert field.name in NUMBERS
+            changed = replace(spec, **{field.name: value + 1 if value < 1000 else value - 1})
         assert digest(changed) != digest(spec)
 
 

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from synod.base.ids import Epoch, NodeName, UnitName
+from synod.model.attributes import ATTRIBUTES_MAX
 from synod.model.command import (
     AddToken,
     AdoptSpec,
@@ -16,6 +17,7 @@ from synod.model.command import (
     Desired,
     DrainNode,
     Ending,
+    ForgetFailures,
     Found,
     GrantOrder,
     Join,
@@ -29,11 +31,12 @@ from synod.model.command import (
     ReportSpecs,
     RevokeOrder,
     RoleWish,
+    SetAttribute,
     SetNode,
     SpecReport,
     Wish,
 )
-from synod.model.rows import Failure, Grant
+from synod.model.rows import Failure, Grant, Setback
 from synod.model.spec import UnitSpec, digest
 from synod.model.state import ALARMS_MAX, Change, ClusterState
 
@@ -374,6 +377,114 @@ def test_an_end_after_a_stop_is_no_failure(log: Log) -> None:
     assert log.state.rows[DB].failure is None
 
 
+def fail(log: Log, node: NodeName, *, was_up: bool = True) -> None:
+    """Grant db to a node and let it fail there."""
+    log.grant(DB, node)
+    epoch = log.state.rows[DB].grants[0].epoch
+    release = Release(
+        unit=DB, node=node, epoch=epoch, ending=Ending.FAILED, reason="exit-code", was_up=was_up
+    )
+    assert not log.add(release).refusal
+
+
+def test_a_failure_of_what_was_up_leaves_the_unit_wanted(log: Log) -> None:
+    log.start(DB)
+    fail(log, A)
+    row = log.state.rows[DB]
+    assert row.is_wanted
+    assert row.setbacks == {A: Setback(count=1, reason="exit-code")}
+    # A start that is part of a recovery is one.
+    fail(log, B, was_up=False)
+    assert row.is_wanted
+    assert row.setbacks[B].count == 1
+    assert row.homes == {0: B}
+
+
+def test_a_unit_that_was_seen_up_is_recovered_even_if_its_agent_did_not_see_it(log: Log) -> None:
+    log.start(DB)
+    log.grant(DB, A)
+    log.add(Observe(node=B, observations=(Observation(unit=DB, active="active"),)))
+    assert not log.state.rows[DB].has_been_up
+    log.add(Observe(node=A, observations=(Observation(unit=DB, active="active"),)))
+    epoch = log.state.rows[DB].grants[0].epoch
+    log.add(Release(unit=DB, node=A, epoch=epoch, ending=Ending.FAILED))
+    assert log.state.rows[DB].is_wanted
+
+
+def test_a_start_counts_anew_and_only_a_unit_that_runs_counts_as_proved(log: Log) -> None:
+    log.start(DB)
+    fail(log, A)
+    row = log.state.rows[DB]
+    log.start(DB)
+    assert (row.setbacks, row.has_been_up) == ({}, False)
+    fail(log, A, was_up=False)
+    assert not row.is_wanted
+    log.start(DB)
+    log.grant(DB, A)
+    log.add(Observe(node=A, observations=(Observation(unit=DB, active="active"),)))
+    log.start(WEB)  # which starts db as well, were it not up
+    assert row.has_been_up
+    log.stop(DB)
+    assert not row.has_been_up
+
+
+def test_a_reboot_and_a_move_give_a_node_another_try(log: Log) -> None:
+    log.start(DB)
+    fail(log, A)
+    fail(log, B)
+    log.add(SetNode(node=A, state=NodeState.ONLINE, boot="a2"))
+    assert list(log.state.rows[DB].setbacks) == [B]
+    log.add(MoveUnit(unit=DB, node=B))
+    assert log.state.rows[DB].setbacks == {}
+
+
+def test_failures_are_forgotten_unless_another_one_came(log: Log) -> None:
+    log.start(DB)
+    fail(log, A)
+    fail(log, A)
+    refused = log.add(ForgetFailures(unit=DB, node=A, count=1))
+    assert refused.refusal == "'db.service' did not fail 1 times on 'a'"
+    assert log.add(ForgetFailures(unit=DB, node=A, count=2)).units == (DB,)
+    assert log.state.rows[DB].setbacks == {}
+    assert "did not fail" in log.add(ForgetFailures(unit=APP, node=A, count=2)).refusal
+
+
+def test_a_node_that_is_removed_is_nobody_s_home(log: Log) -> None:
+    log.start(DB)
+    fail(log, B)
+    log.add(SetNode(node=B, state=NodeState.LEFT, boot="b1"))
+    log.add(RemoveNode(node=B))
+    assert log.state.rows[DB].homes == {}
+    assert log.state.rows[DB].setbacks == {}
+
+
+def test_attributes_are_set_replaced_and_taken_away(log: Log) -> None:
+    node = log.state.nodes[A]
+    assert log.add(SetAttribute(node=A, name="rack", value="r1")).nodes == (A,)
+    assert node.attribute("rack") == "r1"
+    log.add(SetAttribute(node=A, name="rack", value="r2"))
+    assert node.attribute("rack") == "r2"
+    log.add(SetAttribute(node=A, name="rack", value=""))
+    assert node.attribute("rack") is None
+    assert (node.attribute("name"), node.attribute("role")) == ("a", "automatic")
+
+
+def test_attributes_that_are_refused(log: Log) -> None:
+    def refusal(**keys: str) -> str:
+        values = {"node": A, "name": "rack", "value": "r1"} | keys
+        return log.add(SetAttribute(**values)).refusal  # type: ignore[arg-type]
+
+    assert refusal(node="c") == "'c' is not a node of this cluster"
+    assert refusal(name="role") == "the attribute 'role' is built in"
+    assert refusal(name="a b") == "'a b=r1' is not an attribute and its value"
+    assert refusal(value="a b") == "'rack=a b' is not an attribute and its value"
+    for number in range(ATTRIBUTES_MAX):
+        assert not refusal(name=f"x{number}")
+    assert refusal() == f"'a' has {ATTRIBUTES_MAX} attributes already"
+    assert not refusal(name="x7", value="other")
+    assert not refusal(value="")
+
+
 def test_only_the_holder_gives_back_and_only_what_it_holds(log: Log) -> None:
     log.start(DB)
     log.grant(DB, A)
@@ -396,6 +507,7 @@ def test_only_the_last_alarms_are_kept(log: Log) -> None:
 _specs = st.sampled_from([None, DB_SPEC, UnitSpec(unit=DB, instances=2)])
 _nodes = st.sampled_from([A, B])
 _units = st.sampled_from([DB, WEB])
+_observations = st.builds(Observation, unit=_units, active=st.sampled_from(["active", "failed"]))
 _commands = st.one_of(
     st.builds(SetNode, node=_nodes, state=st.sampled_from(NodeState), boot=st.sampled_from(["", "1", "2"])),
     st.builds(DrainNode, node=_nodes, is_drained=st.booleans()),
@@ -415,7 +527,11 @@ _commands = st.one_of(
         node=_nodes,
         epoch=st.integers(1, 30).map(Epoch),
         ending=st.sampled_from(Ending),
+        was_up=st.booleans(),
     ),
+    st.builds(Observe, node=_nodes, observations=st.tuples(_observations)),
+    st.builds(SetAttribute, node=_nodes, name=st.just("rack"), value=st.sampled_from(["", "r1"])),
+    st.builds(ForgetFailures, unit=_units, node=_nodes, count=st.integers(1, 2)),
     st.tuples(_units, _nodes, st.integers(0, 1)),
 )
 

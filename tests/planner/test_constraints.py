@@ -6,11 +6,12 @@ from dataclasses import replace
 import pytest
 
 from synod.base.ids import NodeName, UnitName
+from synod.model.attributes import INFINITY, Condition, Operator, Preference
 from synod.model.command import Desired, Ending, NodeState, RoleWish
-from synod.model.rows import Failure, NodeRow, Row
+from synod.model.rows import Failure, NodeRow, Row, Setback
 from synod.model.spec import UnitSpec, digest
 from synod.model.state import ClusterState
-from synod.planner.constraints import refusal, stands_in_the_way
+from synod.planner.constraints import obstacles, refusal, stands_in_the_way
 
 A, B = NodeName("a"), NodeName("b")
 DB, WEB = UnitName("db.service"), UnitName("web.service")
@@ -101,6 +102,52 @@ def test_separation_holds_both_ways() -> None:
     assert say(found, web="b") == ""
 
 
+def test_nodes_that_the_annotation_rules_out() -> None:
+    found = state(UnitSpec(unit=DB, avoid_nodes=(A,)))
+    assert say(found) == "AvoidNodes= names it"
+    assert say(found, B) == ""
+    where = (Condition(attribute="rack", operator=Operator.EQUAL, value="r1"),)
+    found = state(UnitSpec(unit=DB, where=where))
+    assert say(found) == "Where=rack=r1, and the node has no such attribute"
+    found.nodes[A].attributes["rack"] = "r2"
+    assert say(found) == "Where=rack=r1, and the node has rack=r2"
+    found.nodes[A].attributes["rack"] = "r1"
+    assert say(found) == ""
+    never = (Preference(attribute="name", value="a", score=-INFINITY),)
+    assert say(state(UnitSpec(unit=DB, prefer=never))) == "Prefer=a:-INFINITY"
+
+
+def test_a_node_on_which_it_failed_too_often() -> None:
+    found = state(UnitSpec(unit=DB))
+    found.rows[DB].setbacks[A] = Setback(count=2, reason="result 'exit-code'")
+    assert say(found) == ""
+    found.rows[DB].setbacks[A] = Setback(count=3, reason="result 'exit-code'")
+    assert say(found) == "it failed there 3 times, FailureLimit=3: result 'exit-code'"
+    assert say(found, B) == ""
+
+
+@pytest.mark.parametrize(("mine", "theirs", "is_yielding"), [(1, 0, True), (0, 0, False), (0, 1, False)])
+def test_who_makes_room(mine: int, theirs: int, is_yielding: bool) -> None:
+    for specs in (
+        (UnitSpec(unit=DB, priority=mine, separate_from=(WEB,)), UnitSpec(unit=WEB, priority=theirs)),
+        (UnitSpec(unit=DB, priority=mine), UnitSpec(unit=WEB, priority=theirs, separate_from=(DB,))),
+    ):
+        found = state(*specs)
+        (reason,) = obstacles(found, found.rows[DB], found.nodes[A], {WEB: (A,)})
+        assert reason.yielding == (WEB if is_yielding else None)
+        assert (say(found, web="a") == "") is is_yielding
+
+
+def test_every_obstacle_is_told() -> None:
+    found = state(UnitSpec(unit=DB, avoid_nodes=(A,), colocate_with=(WEB,)))
+    found.nodes[A].is_drained = True
+    assert [reason.text for reason in obstacles(found, found.rows[DB], found.nodes[A], {})] == [
+        "the node is drained",
+        "AvoidNodes= names it",
+        "ColocateWith=web.service, which is not placed there",
+    ]
+
+
 def test_a_unit_that_nobody_has() -> None:
     found = state(UnitSpec(unit=DB))
     found.rows[DB].spec, found.rows[DB].reports = None, {}
@@ -113,6 +160,9 @@ def test_what_stands_in_the_way_of_a_wanted_unit() -> None:
     assert stands_in_the_way(found, DB) == ""
     row.failure = Failure(node=B, ending=Ending.FAILED, reason="result 'exit-code'")
     assert stands_in_the_way(found, DB) == "db.service failed on b: result 'exit-code'"
+    row.setbacks = {A: Setback(count=3, reason="r"), B: Setback(count=4, reason="r")}
+    assert stands_in_the_way(found, DB).endswith("result 'exit-code'; FailureLimit=3 is reached on a, b")
+    row.setbacks = {}
     row.failure = replace(row.failure, ending=Ending.FINISHED, reason="gone")
     assert stands_in_the_way(found, DB) == "db.service ended on b: gone"
     row.failure, row.desired = None, Desired.STOPPED

@@ -30,7 +30,8 @@ Patch = pytest.MonkeyPatch
 
 
 def web_on_b_and_db_on_a(key: str = "requires", seed: int = 0) -> World:
-    world = cluster(on("db", "a"), on("web", "b", **{key: "db", "after": "db"}), seed=seed)
+    db = on("db", "a", failure_limit=0)
+    world = cluster(db, on("web", "b", **{key: "db", "after": "db"}), seed=seed)
     world.run(3 * SEC)
     return world
 

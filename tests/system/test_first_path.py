@@ -7,6 +7,9 @@ from .conftest import NODES, STARTED, STOPPED, STOPPING, Cluster
 
 pytestmark = pytest.mark.system
 
+KILL = "kill -9 $(systemctl show -p MainPID --value {})"
+SERVICE = "[Service]\nExecStart=/bin/sleep infinity\n"
+
 
 def test_start_on_a_third_node_starts_the_provider_first(cluster: Cluster) -> None:
     assert cluster.systemctl("node3", "start", "web.service") == 0
@@ -92,24 +95,64 @@ def test_a_provider_that_fails_refuses_the_start_with_the_reason(cluster: Cluste
     assert cluster.systemctl("node3", "start", "web.service") == 0
 
 
-def test_a_crashed_provider_leaves_a_requires_dependant_running(running: Cluster) -> None:
-    before = running.invocation("node2", "web.service")
-    running.ok("node1", "sh", "-c", "kill -9 $(systemctl show -p MainPID --value db.service)")
-    running.wait(lambda: running.active("db.service") == [], "db is down")
-    running.wait(lambda: "failed" in str(running.show("db.service")["reason"]), "the log knows")
-    assert running.invocation("node2", "web.service") == before
+def fail_over(cluster: Cluster, unit: str, node: str, after: str) -> None:
+    """Kill a service without Restart=, and wait until the cluster has started it again."""
+    before = cluster.invocation(node, unit)
+    cluster.ok(node, "sh", "-c", KILL.format(unit))
+    cluster.wait(
+        lambda: cluster.active(unit) == [after] and cluster.invocation(after, unit) != before,
+        f"{unit} runs on {after}",
+    )
+
+
+def test_a_crashed_provider_is_recovered_while_its_requires_dependant_runs_on(running: Cluster) -> None:
+    web = running.invocation("node2", "web.service")
+    fail_over(running, "db.service", "node1", "node1")
+    assert running.show("db.service")["failures"] == {"node1": 1}
+    assert running.invocation("node2", "web.service") == web
     assert running.active("web.service") == ["node2"]
 
 
+def test_a_unit_that_fails_too_often_goes_elsewhere_and_is_given_up_in_the_end(cluster: Cluster) -> None:
+    frail = f"[X-Synod]\nNodes=node1 node2\nPrefer=node1:10\nFailureLimit=2\n{SERVICE}"
+    with cluster.units({"frail.service": frail}):
+        assert cluster.systemctl("node3", "start", "frail.service") == 0
+        assert cluster.active("frail.service") == ["node1"]
+        for node, after in (("node1", "node1"), ("node1", "node2"), ("node2", "node2")):
+            fail_over(cluster, "frail.service", node, after)
+        cluster.ok("node2", "sh", "-c", KILL.format("frail.service"))
+        cluster.wait(lambda: cluster.show("frail.service")["failure"], "it is given up")
+        assert cluster.active("frail.service") == []
+        told = cluster.ok("node3", "synodctl", "why", "frail.service")
+        assert "FailureLimit=2 is reached on node1, node2" in told
+        assert cluster.systemctl("node3", "start", "frail.service") == 0
+        assert cluster.active("frail.service") == ["node1"]
+
+
+def test_attributes_decide_where_a_unit_goes(cluster: Cluster) -> None:
+    picky = f"[X-Synod]\nWhere=disk=fast\n{SERVICE}"
+    with cluster.units({"picky.service": picky}):
+        assert cluster.systemctl("node1", "start", "picky.service") != 0
+        reason = "Where=disk=fast, and the node has no such attribute"
+        assert reason in cluster.ok("node1", "synodctl", "why", "picky.service")
+        cluster.ok("node1", "synodctl", "set-attribute", "node3", "disk", "fast")
+        assert cluster.ok("node2", "synodctl", "get-attribute", "node3", "disk") == "fast"
+        cluster.wait(lambda: cluster.active("picky.service") == ["node3"], "it is placed")
+        cluster.ok("node1", "synodctl", "set-attribute", "node3", "disk", "")
+
+
 def test_a_crashed_provider_stops_a_bound_dependant(running: Cluster) -> None:
-    service = "[Service]\nExecStart=/bin/sleep infinity\n"
-    running.install(bound_service=f"[X-Synod]\nBindsTo=db.service\nAfter=db.service\nNodes=node3\n{service}")
+    running.install(bound_service=f"[X-Synod]\nBindsTo=db.service\nAfter=db.service\nNodes=node3\n{SERVICE}")
     assert running.systemctl("node1", "start", "bound.service") == 0
     assert running.active("bound.service") == ["node3"]
-    running.ok("node1", "sh", "-c", "kill -9 $(systemctl show -p MainPID --value db.service)")
-    running.wait(lambda: running.active("bound.service") == [], "bound is stopped", timeout=5)
-    assert running.systemctl("node1", "start", "db.service") == 0
-    running.wait(lambda: running.active("bound.service") == ["node3"], "bound is back with db")
+    before = running.invocation("node3", "bound.service")
+    running.ok("node1", "sh", "-c", KILL.format("db.service"))
+    running.wait(
+        lambda: running.active("bound.service") == ["node3"]
+        and running.invocation("node3", "bound.service") != before,
+        "bound is back with db",
+    )
+    assert running.last("node3", "bound.service", STOPPED) < running.last("node1", "db.service", STARTED)
     running.ok("node1", "synodctl", "stop", "--wait", "bound.service")
 
 

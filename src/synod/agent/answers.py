@@ -197,6 +197,10 @@ def _request(method: str, params: Params) -> requests.Request:
             return requests.Drain(node=_node(params), is_drained=method == "drain")
         case "adopt":
             return requests.Adopt(unit=_unit(params), node=_node(params))
+        case "set-attribute":
+            return requests.SayAttribute(
+                node=_node(params), name=_text(params, "name"), value=_optional(params, "value") or ""
+            )
         case "leave":
             return requests.Leave()
         case "remove":

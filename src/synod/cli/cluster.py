@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import click
 
-from synod.base.errors import NotConfiguredError, NotQuorateError, UsageError
+from synod.base.errors import NoSuchObjectError, NotConfiguredError, NotQuorateError, UsageError
 from synod.cli.client import AgentError
 from synod.cli.names import Address, Node
 from synod.cli.options import Session, data_options, json_option, pass_session, talk_options
@@ -114,6 +114,39 @@ def undrain(session: Session, node: str) -> None:
     session.change("undrain", {"node": node})
 
 
+@click.command("set-attribute")
+@click.argument("node", type=Node())
+@click.argument("name")
+@click.argument("value")
+@talk_options
+@pass_session
+def set_attribute(session: Session, node: str, name: str, value: str) -> None:
+    """Say what a node is or has, for Where= and Prefer=; an empty VALUE takes the attribute away."""
+    session.change("set-attribute", {"node": node, "name": name, "value": value})
+
+
+@click.command("get-attribute")
+@click.argument("node", type=Node())
+@click.argument("name", required=False)
+@talk_options
+@data_options
+@pass_session
+def get_attribute(session: Session, node: str, name: str | None) -> None:
+    """Print the value of one attribute of a node, or all of them as NAME=VALUE."""
+    rows = [row for row in objects(session.query("list-nodes")) if row.get("name") == node]
+    if not rows:
+        raise NoSuchObjectError(f"'{node}' is not a node of this cluster; see: synodctl list-nodes")
+    attributes = an_object(rows[0].get("attributes", {}))
+    if name is not None and name not in attributes:
+        raise NoSuchObjectError(f"'{node}' has no attribute '{name}'")
+    if session.output.is_json:
+        session.output.data(attributes if name is None else attributes[name])
+    elif name is None:
+        session.output.properties(attributes)
+    else:
+        session.output.line(str(attributes[name]))
+
+
 @click.command("list-nodes")
 @talk_options
 @data_options
@@ -151,7 +184,8 @@ def status(session: Session) -> None:
         raise AgentError(answer.text or "the agent reports a problem", answer.status)
 
 
-COMMANDS = (init, token, join, leave, remove, status, list_nodes, drain, undrain)
+COMMANDS = (init, token, join, leave, remove, status, list_nodes, drain, undrain,
+            set_attribute, get_attribute)
 
 
 def _print_status(output: Output, data: Mapping[str, object]) -> None:

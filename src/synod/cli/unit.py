@@ -10,6 +10,9 @@ from synod.cli.names import Node, Unit
 from synod.cli.options import Session, data_options, pass_session, talk_options
 from synod.cli.output import NOTHING, Output
 
+INFINITY = 1_000_000
+"""What the agent sends for "always", and its negative for "never"."""
+
 unit_argument = click.argument("unit", type=Unit())
 
 UNIT_COLUMNS = ("UNIT", "DESIRED", "PLACED", "STATE", "REASON")
@@ -56,10 +59,10 @@ def why(session: Session, unit: str) -> None:
     answer = an_object(data)
     session.output.line(str(answer.get("text", "")))
     nodes = an_object(answer.get("nodes", {}))
-    rows = [(name, reason or "may run it") for name, reason in nodes.items()]
+    rows = [_node_row(name, an_object(node)) for name, node in nodes.items()]
     if rows:
         session.output.line("")
-        session.output.table(("NODE", "VERDICT"), rows, "node")
+        session.output.table(("NODE", "SCORE", "PLACED", "REASONS"), rows, "node")
 
 
 @click.command()
@@ -134,6 +137,21 @@ def objects(value: object) -> list[Mapping[str, object]]:
     if not isinstance(value, list):
         raise MisunderstoodError("the agent's answer is not understood; is it of another version?")
     return [an_object(item) for item in value]
+
+
+def _node_row(name: str, node: Mapping[str, object]) -> tuple[object, ...]:
+    """Return a node's score, and where it comes from; of a node that is ruled out, only why."""
+    reasons = [
+        f"{_score(reason.get('points'))} {reason.get('text')}" for reason in objects(node.get("reasons"))
+    ]
+    said = node.get("blocked") or "; ".join(reasons) or "nothing speaks for or against it"
+    return name, _score(node.get("score")), node.get("placed"), said
+
+
+def _score(points: object) -> str:
+    if isinstance(points, int) and abs(points) >= INFINITY:
+        return "INFINITY" if points > 0 else "-INFINITY"
+    return str(points)
 
 
 def _unit_row(row: Mapping[str, object]) -> tuple[object, ...]:

@@ -11,25 +11,52 @@ import difflib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePath
-from typing import Final, TypeVar
+from typing import Any, Final
 
-from synod.base.ids import UNIT_NAME_LENGTH_MAX, UNIT_TYPES, NodeName, UnitName, is_node_name, is_unit_name
-from synod.base.usec import Usec
+from synod.base.ids import UNIT_NAME_LENGTH_MAX, UNIT_TYPES, UnitName, is_node_name, is_unit_name
 from synod.config.finding import Finding, Severity, finding
 from synod.config.ini import Assignment, IniFile
 from synod.config.specifiers import Host, expand, split_name
+from synod.config.terms import (
+    parse_condition,
+    parse_failure_limit,
+    parse_instances,
+    parse_preference,
+    parse_score,
+    parse_stickiness,
+)
 from synod.config.values import parse_boolean, parse_timeout, words
-from synod.model.spec import INSTANCES_MAX, NAMES_MAX, UnitSpec
+from synod.model.attributes import Condition, Preference
+from synod.model.spec import NAMES_MAX, UnitSpec
 
 SECTION: Final = "X-Synod"
 
 LIST_KEYS: Final[dict[str, str]] = {
     "After": "after", "Before": "before", "Requires": "requires", "Wants": "wants", "BindsTo": "binds_to",
     "ColocateWith": "colocate_with", "SeparateFrom": "separate_from", "Nodes": "nodes",
+    "AvoidNodes": "avoid_nodes",
 }  # fmt: skip
 """Key -> field of UnitSpec, for the keys that take a list of names."""
 
-KEYS: Final = (*LIST_KEYS, "Instances", "DependencyTimeoutSec")
+NODE_KEYS: Final = ("Nodes", "AvoidNodes")
+"""Those that name nodes instead of units."""
+
+TERM_KEYS: Final[dict[str, tuple[str, Callable[[str], Condition | Preference]]]] = {
+    "Where": ("where", parse_condition), "Prefer": ("prefer", parse_preference),
+}  # fmt: skip
+"""Key -> (field of UnitSpec, parser of one word), for the keys that list attributes of nodes."""
+
+SCALAR_KEYS: Final[dict[str, tuple[str, Callable[[str], int | None]]]] = {
+    "Instances": ("instances", parse_instances),
+    "Stickiness": ("stickiness", parse_stickiness),
+    "Priority": ("priority", parse_score),
+    "FailureLimit": ("failure_limit", parse_failure_limit),
+    "FailureExpireSec": ("failure_expire_usec", parse_timeout),
+    "DependencyTimeoutSec": ("dependency_timeout_usec", parse_timeout),
+}
+"""Key -> (field of UnitSpec, parser), for the keys of which the last mention counts."""
+
+KEYS: Final = (*LIST_KEYS, *TERM_KEYS, *SCALAR_KEYS)
 
 SYSTEMD_KEYS: Final = (
     "Requisite", "PartOf", "Upholds", "Conflicts", "OnFailure", "OnSuccess", "PropagatesReloadTo",
@@ -50,11 +77,6 @@ NAME_LENGTH_MAX: Final = UNIT_NAME_LENGTH_MAX - len("synod-mirror@.target")
 UNSTARTABLE: Final = ("scope", "device")
 
 _SHOWN_MAX: Final = 80
-
-INSTANCES_DEFAULT: Final[int | None] = 1
-"""Never two copies unless asked."""
-
-ValueT = TypeVar("ValueT")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,8 +136,8 @@ class _Reader:
     unit: UnitName
     host: Host
     lists: dict[str, dict[str, Mention]] = field(default_factory=dict)
-    instances: int | None = INSTANCES_DEFAULT
-    timeout: Usec | None = None
+    terms: dict[str, dict[str, Condition | Preference]] = field(default_factory=dict)
+    values: dict[str, int | None] = field(default_factory=dict)
     scalars: dict[str, Mention] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
     origin: tuple[str, int] | None = None
@@ -142,12 +164,10 @@ class _Reader:
         key = assignment.key
         if key in LIST_KEYS:
             self.extend(assignment, file)
-        elif key == "Instances":
-            self.instances = self.scalar(assignment, file, _parse_instances, default=INSTANCES_DEFAULT)
-        elif key == "DependencyTimeoutSec":
-            self.timeout = self.scalar(
-                assignment, file, parse_timeout, default=self.host.dependency_timeout_usec
-            )
+        elif key in TERM_KEYS:
+            self.extend_terms(assignment, file)
+        elif key in SCALAR_KEYS:
+            self.scalar(assignment, file)
         elif key in SYSTEMD_KEYS:
             self.complain(
                 "unsupported-key",
@@ -170,7 +190,7 @@ class _Reader:
         names = self.lists.setdefault(key, {})
         if not assignment.value:
             names.clear()
-        check = _node_problem if key == "Nodes" else self.unit_problem
+        check = _node_problem if key in NODE_KEYS else self.unit_problem
         for word in words(assignment.value):
             try:
                 name = expand(word, self.unit, self.host)
@@ -178,13 +198,13 @@ class _Reader:
             except ValueError as error:
                 name, problem = word, str(error)
             if problem:
-                self.complain("bad-value", file, assignment.line, f"{key}={word[:_SHOWN_MAX]}: {problem}")
+                self.complain_of_value(file, assignment, word, problem)
                 continue
             if name == self.unit:
                 self.complain("self-dependency", file, assignment.line, f"{key}={name} is the unit itself")
                 continue
             names.setdefault(name, Mention(key=key, value=name, file=file, line=assignment.line))
-            if is_own_unit(name) and key != "Nodes":
+            if is_own_unit(name) and key not in NODE_KEYS:
                 self.complain(
                     "own-unit", file, assignment.line, f"{key}={name} names one of Synod's own units"
                 )
@@ -192,16 +212,40 @@ class _Reader:
             self.complain("bad-value", file, assignment.line, f"{key}= lists more than {NAMES_MAX} names")
             names.clear()
 
-    def scalar(
-        self, assignment: Assignment, file: str, parse: Callable[[str], ValueT], *, default: ValueT
-    ) -> ValueT:
+    def extend_terms(self, assignment: Assignment, file: str) -> None:
+        """Add conditions or preferences; of two preferences for the same the later one counts."""
+        key, parse = assignment.key, TERM_KEYS[assignment.key][1]
+        terms, names = self.terms.setdefault(key, {}), self.lists.setdefault(key, {})
+        if not assignment.value:
+            terms.clear()
+            names.clear()
+        for word in words(assignment.value):
+            try:
+                term = parse(expand(word, self.unit, self.host))
+            except ValueError as error:
+                self.complain_of_value(file, assignment, word, str(error))
+                continue
+            name = term.term if isinstance(term, Preference) else str(term)
+            terms[name] = term
+            names[name] = Mention(key=key, value=str(term), file=file, line=assignment.line)
+        if len(terms) > NAMES_MAX:
+            self.complain("bad-value", file, assignment.line, f"{key}= lists more than {NAMES_MAX} terms")
+            terms.clear()
+
+    def scalar(self, assignment: Assignment, file: str) -> None:
         key, value = assignment.key, assignment.value
+        name, parse = SCALAR_KEYS[key]
         self.scalars[key] = Mention(key=key, value=value, file=file, line=assignment.line)
-        try:
-            return parse(value) if value else default
-        except ValueError as error:
-            self.complain("bad-value", file, assignment.line, f"{key}={value[:_SHOWN_MAX]}: {error}")
-            return default
+        self.values.pop(name, None)
+        if value:
+            try:
+                self.values[name] = parse(value)
+            except ValueError as error:
+                self.complain_of_value(file, assignment, value, str(error))
+
+    def complain_of_value(self, file: str, assignment: Assignment, word: str, problem: str) -> None:
+        text = f"{assignment.key}={word[:_SHOWN_MAX]}: {problem}"
+        self.complain("bad-value", file, assignment.line, text)
 
     def unit_problem(self, name: str) -> str:
         """Return what keeps a word from naming a unit, or an empty string."""
@@ -227,16 +271,8 @@ class _Reader:
         mentions = [mention for names in self.lists.values() for mention in names.values()]
         if implicit_after:
             mentions += self.implicit_after()
-        fields = {
-            name: tuple(mention.value for mention in mentions if mention.key == key)
-            for key, name in LIST_KEYS.items()
-        }
         is_broken = any(found.severity is Severity.ERROR for found in self.findings)
-        spec = (
-            None
-            if is_broken
-            else _spec(self.unit, fields, self.instances, self.timeout or self.host.dependency_timeout_usec)
-        )
+        spec = None if is_broken else self.spec(mentions)
         return Annotation(
             unit=self.unit,
             spec=spec,
@@ -246,20 +282,21 @@ class _Reader:
             line=line,
         )
 
+    def spec(self, mentions: Sequence[Mention]) -> UnitSpec:
+        """Put the fields together; their parsers have let nothing pass that UnitSpec refuses."""
+        fields: dict[str, Any] = {"dependency_timeout_usec": self.host.dependency_timeout_usec}
+        for key, name in LIST_KEYS.items():
+            fields[name] = tuple(mention.value for mention in mentions if mention.key == key)
+        for key, (name, _) in TERM_KEYS.items():
+            fields[name] = tuple(self.terms.get(key, {}).values())
+        return UnitSpec(unit=self.unit, **fields | self.values)
+
     def implicit_after(self) -> list[Mention]:
         """Targets come after what they pull in, as systemd orders them, unless they say Before=."""
         ordered = {**self.lists.get("Before", {}), **self.lists.get("After", {})}
         pulled = [m for key in ("Requires", "BindsTo", "Wants") for m in self.lists.get(key, {}).values()]
         implied = {m.value: Mention(key="After", value=m.value, file=m.file, line=m.line) for m in pulled}
         return [mention for name, mention in implied.items() if name not in ordered]
-
-
-def _spec(
-    unit: UnitName, names: dict[str, tuple[str, ...]], instances: int | None, timeout: Usec
-) -> UnitSpec:
-    nodes = tuple(NodeName(name) for name in names["nodes"])
-    units = {field: tuple(map(UnitName, names[field])) for field in LIST_KEYS.values() if field != "nodes"}
-    return UnitSpec(unit=unit, nodes=nodes, instances=instances, dependency_timeout_usec=timeout, **units)
 
 
 def _has_implicit_after(unit: UnitName, files: Sequence[IniFile]) -> bool:
@@ -272,17 +309,6 @@ def _has_implicit_after(unit: UnitName, files: Sequence[IniFile]) -> bool:
             if (assignment.section, assignment.key) == ("Unit", "DefaultDependencies"):
                 has_defaults = parse_boolean(assignment.value) is not False
     return has_defaults
-
-
-def _parse_instances(text: str) -> int | None:
-    if text == "all":
-        return None
-    # isdecimal() alone would take digits of other scripts, which int() reads as well.
-    if not (text.isascii() and text.isdecimal() and len(text) <= len(str(INSTANCES_MAX))):
-        raise ValueError(f"write a number from 1 to {INSTANCES_MAX}, or all")
-    if not 1 <= int(text) <= INSTANCES_MAX:
-        raise ValueError(f"write a number from 1 to {INSTANCES_MAX}, or all")
-    return int(text)
 
 
 def _node_problem(name: str) -> str:

@@ -58,9 +58,19 @@ CODES: Final[dict[str, tuple[Severity, str]]] = {
     "no-fragment": (Severity.WARNING, "Annotated by a drop-in only: no unit file of that name is here."),
     "alias": (Severity.ERROR, "A dependency names an alias; the cluster knows units by their own names."),
     "self-dependency": (Severity.ERROR, "A unit depends on itself, or is to run with or apart from itself."),
-    "contradiction": (Severity.ERROR, "ColocateWith= and SeparateFrom= name the same unit."),
+    "contradiction": (
+        Severity.ERROR,
+        "Keys that cannot hold together, such as ColocateWith= and SeparateFrom= of the same unit.",
+    ),
     "disjoint-nodes": (Severity.ERROR, "ColocateWith= a unit that may run on none of this unit's nodes."),
-    "too-few-nodes": (Severity.ERROR, "Nodes= lists fewer nodes than Instances= asks for."),
+    "too-few-nodes": (
+        Severity.ERROR,
+        "Nodes= without AvoidNodes= leaves fewer nodes than Instances= asks for.",
+    ),
+    "no-effect": (
+        Severity.WARNING,
+        "A setting that changes nothing, such as Prefer= of a node that Nodes= leaves out.",
+    ),
     "cycle": (
         Severity.ERROR,
         "Units wait for each other in a circle, across nodes or through local ordering.",

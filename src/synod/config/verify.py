@@ -20,6 +20,8 @@ from synod.config.finding import Finding, Severity, finding
 from synod.config.ini import IniFile
 from synod.config.load import LoadedUnit, host_below, load_unit, parse_unit
 from synod.config.specifiers import Host, split_name
+from synod.model.attributes import NAME, Operator
+from synod.model.spec import UnitSpec
 
 DROPIN: Final = "zzzz-synod.conf"
 SAMPLE_INSTANCE: Final = "instance"
@@ -27,6 +29,10 @@ SAMPLE_INSTANCE: Final = "instance"
 
 _NO_TYPE: Final = ("simple", "exec", "idle")
 _NEEDS: Final = {"Requires": "requires-without-after", "BindsTo": "binds-to-without-after"}
+_EXCLUSIVE_KEYS: Final = (
+    "Prefer", "Stickiness", "Priority", "ColocateWith", "SeparateFrom", "FailureLimit", "FailureExpireSec",
+)  # fmt: skip
+"""Keys about where an instance goes: those of Instances=all are everywhere."""
 _EDGES: Final = ("Requires", "BindsTo", "Wants", "After", "Before", "ColocateWith", "SeparateFrom")
 
 
@@ -177,10 +183,9 @@ class _View:
             if nodes and theirs and not any(node in nodes for node in theirs):
                 message = f"ColocateWith={mention.value}, which may run on none of the same nodes"
                 yield _said(mention, unit, "disjoint-nodes", message)
-        spec = annotation.spec
-        if spec and spec.nodes and (spec.instances or 0) > len(spec.nodes):
-            message = f"Instances={spec.instances}, and Nodes= lists {len(spec.nodes)}"
-            yield _said(next(annotation.of("Nodes")), unit, "too-few-nodes", message)
+        if annotation.spec:
+            yield from _eligibility(unit, annotation, annotation.spec)
+            yield from _idle_wishes(unit, annotation, annotation.spec)
 
     def settings(self, unit: LoadedUnit, annotation: Annotation) -> Iterator[Finding]:
         """Settings of systemd's that break what the cluster promises for the unit."""
@@ -290,6 +295,41 @@ class _View:
             ]
             hint = f"local ordering in {', '.join(local)}" if local else ""
             yield finding("cycle", told, file=edge.file, line=edge.line, unit=edge.later, hint=hint)
+
+
+def _eligibility(unit: LoadedUnit, annotation: Annotation, spec: UnitSpec) -> Iterator[Finding]:
+    """Nodes=, AvoidNodes= and Where= that leave too few nodes, or none."""
+    if spec.nodes:
+        left = [node for node in spec.nodes if node not in spec.avoid_nodes]
+        mention = next(annotation.of("AvoidNodes" if spec.avoid_nodes else "Nodes"))
+        if not left:
+            yield _said(mention, unit, "contradiction", "AvoidNodes= names all of Nodes=")
+        elif (spec.instances or 0) > len(left):
+            message = f"Instances={spec.instances}, and Nodes= leaves {len(left)}"
+            yield _said(next(annotation.of("Nodes")), unit, "too-few-nodes", message)
+    needed: dict[str, str] = {}
+    for mention, condition in zip(annotation.of("Where"), spec.where, strict=True):
+        if condition.operator is Operator.EQUAL:
+            value = needed.setdefault(condition.attribute, condition.value)
+            if value != condition.value:
+                message = f"Where={condition} and {condition.attribute}={value} cannot both hold"
+                yield _said(mention, unit, "contradiction", message)
+
+
+def _idle_wishes(unit: LoadedUnit, annotation: Annotation, spec: UnitSpec) -> Iterator[Finding]:
+    """Wishes that change nothing."""
+    if not spec.is_exclusive:
+        for key in _EXCLUSIVE_KEYS:
+            for mention in annotation.of(key):
+                yield _said(mention, unit, "no-effect", f"{key}= means nothing with Instances=all")
+        return
+    for mention, preference in zip(annotation.of("Prefer"), spec.prefer, strict=True):
+        if preference.attribute != NAME:
+            continue
+        if spec.nodes and preference.value not in spec.nodes:
+            yield _said(mention, unit, "no-effect", f"Prefer={preference}, and Nodes= leaves it out")
+        elif preference.value in spec.avoid_nodes:
+            yield _said(mention, unit, "no-effect", f"Prefer={preference}, and AvoidNodes= names it")
 
 
 def _at(unit: LoadedUnit, code: str, section: str, key: str, message: str, *, hint: str = "") -> Finding:

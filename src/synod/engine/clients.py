@@ -21,6 +21,7 @@ from synod.engine.readiness import Readiness
 from synod.engine.requests import Place, StartUnits, StopUnits, Want
 from synod.engine.verdict import Judge, Prospect, Verdict
 from synod.model.command import Desired, Wish
+from synod.model.rows import barred
 from synod.model.spec import DEPENDENCY_TIMEOUT_DEFAULT
 from synod.model.state import Change
 
@@ -123,10 +124,10 @@ class Clients:
             return self._propose(one, [request.unit], Desired.STOPPED)
         spec = self._desk.spec(request.unit)
         if isinstance(request, Place) and spec is not None and not spec.is_exclusive:
-            if spec.nodes and self._desk.me not in spec.nodes:
-                return self._end(
-                    one, 1, f"{request.unit} may not run here: not in Nodes={' '.join(spec.nodes)}"
-                )
+            here = self._desk.state.nodes.get(self._desk.me)
+            reason = barred(spec, here) if here is not None else ""
+            if reason:
+                return self._end(one, 1, f"{request.unit} may not run here: {reason}")
             return self._propose(
                 one, [name for name in spec.pulled_in if self._is_idle(name)], Desired.STARTED
             )
@@ -142,7 +143,7 @@ class Clients:
         return [
             name
             for name in sorted(row.reports)
-            if nodes[name].may_be_granted and name in (row.spec.nodes or (name,)) and name not in holders
+            if nodes[name].may_be_granted and not barred(row.spec, nodes[name]) and name not in holders
         ]
 
     def _is_idle(self, unit: UnitName) -> bool:
@@ -153,7 +154,7 @@ class Clients:
         for name in self._desk.state.pulled_in(unit):
             row = rows[name]
             is_idle = (
-                not row.is_wanted
+                (not row.is_wanted or (bool(row.setbacks) and not row.grants))
                 if row.spec is None or row.spec.is_exclusive
                 else not self._readiness.is_up(name)
             )

@@ -13,7 +13,7 @@ from synod.base.usec import USEC_PER_MSEC, USEC_PER_SEC, Usec
 from synod.engine.desk import Desk
 from synod.engine.proposals import Proposals
 from synod.ledger.membership import Operation
-from synod.model.command import NodeState, RoleWish, SetNode
+from synod.model.command import ForgetFailures, NodeState, RoleWish, SetNode
 from synod.model.state import Change
 from synod.planner.plan import plan
 
@@ -43,6 +43,9 @@ class Duty:
         self._check_at: Usec | None = None
         self._silent_since: dict[NodeName, Usec] = {}
         self._telling: dict[NodeName, None] = {}
+        self._setbacks: dict[tuple[UnitName, NodeName, int], Usec] = {}
+        """Failures that count, and when this leader first knew of the last one: no clock is in the log."""
+        self._forgetting: dict[tuple[UnitName, NodeName, int], None] = {}
 
     @property
     def deadline(self) -> Usec | None:
@@ -53,6 +56,7 @@ class Duty:
         """Take office or leave it; everything is planned anew by a new leader."""
         if is_leading and not self.is_leading:
             self._silent_since = {}
+            self._setbacks = {}
             self._unplanned = dict.fromkeys(self._desk.state.rows)
             self._check_at = self._desk.now
         self.is_leading = is_leading
@@ -82,13 +86,15 @@ class Duty:
 
     def _widen(self, units: dict[UnitName, None]) -> list[UnitName]:
         """Add the units whose placement hangs on the given ones."""
-        found, rows = dict(units), self._desk.state.rows
-        specs = [rows[unit].spec for unit in units if unit in rows]
-        shunned = dict.fromkeys(name for spec in specs if spec is not None for name in spec.separate_from)
-        for name, row in rows.items():
-            if row.is_wanted and row.spec is not None and len(row.grants) < (row.spec.instances or 0):
-                partners = (*row.spec.colocate_with, *row.spec.separate_from)
-                if name in shunned or any(partner in units for partner in partners):
+        found, rows, edges = dict(units), self._desk.state.rows, self._desk.state.edges
+        for unit in units:
+            spec = rows[unit].spec if unit in rows else None
+            shunned = spec.separate_from if spec is not None else ()
+            for name in (*edges.followed_by.get(unit, ()), *edges.shunned_by.get(unit, ()), *shunned):
+                row = rows.get(name)
+                if row is None or row.spec is None or not row.is_wanted:
+                    continue
+                if len(row.grants) < (row.spec.instances or 0):
                     found[name] = None
         return list(found)
 
@@ -100,6 +106,7 @@ class Duty:
             return
         self._check_at = Usec(self._desk.now + CHECK_USEC)
         self._watch_silences()
+        self._watch_setbacks()
         self._match_members(voters, learners, lag)
 
     def _watch_silences(self) -> None:
@@ -112,6 +119,26 @@ class Duty:
             since = self._silent_since.setdefault(name, self._desk.now)
             if since + LOST_USEC <= self._desk.now and node.state is NodeState.ONLINE:
                 self._tell(name, NodeState.LOST)
+
+    def _watch_setbacks(self) -> None:
+        """Let failures be forgotten that are too old."""
+        present = {
+            (name, node, setback.count): row.spec.failure_expire_usec
+            for name, row in self._desk.state.rows.items()
+            if row.spec is not None
+            for node, setback in row.setbacks.items()
+        }
+        self._setbacks = {key: self._setbacks.get(key, self._desk.now) for key in present}
+        for key, since in self._setbacks.items():
+            if since + present[key] <= self._desk.now and key not in self._forgetting:
+                self._forgetting[key] = None
+                self._forget(*key)
+
+    def _forget(self, unit: UnitName, node: NodeName, count: int) -> None:
+        def settled(_: Change | None) -> None:
+            self._forgetting.pop((unit, node, count), None)
+
+        self._proposals.put(ForgetFailures(unit=unit, node=node, count=count), settled)
 
     def _tell(self, node: NodeName, state: NodeState) -> None:
         if node in self._telling:

@@ -28,6 +28,7 @@ from synod.engine.requests import (
     Remove,
     Request,
     RestartUnits,
+    SayAttribute,
     StartUnits,
     StopUnits,
     Unmanage,
@@ -43,6 +44,7 @@ from synod.model.command import (
     MoveUnit,
     NodeState,
     RemoveNode,
+    SetAttribute,
 )
 from synod.model.state import Change
 
@@ -107,7 +109,16 @@ class Front:
     def _ask_quorate(
         self,
         client: int,
-        request: KeepToken | Admit | StartUnits | StopUnits | RestartUnits | MoveTo | Drain | Adopt | Remove,
+        request: KeepToken
+        | Admit
+        | StartUnits
+        | StopUnits
+        | RestartUnits
+        | MoveTo
+        | Drain
+        | Adopt
+        | Remove
+        | SayAttribute,
     ) -> None:
         match request:
             case KeepToken():
@@ -129,6 +140,8 @@ class Front:
                 self._commit(client, DrainNode(node=request.node, is_drained=request.is_drained))
             case Remove():
                 self._remove(client, request)
+            case SayAttribute():
+                self._commit(client, SetAttribute(node=request.node, name=request.name, value=request.value))
             case _:
                 self._ask_unit(client, request)
 

@@ -20,7 +20,7 @@ from synod.engine.proposals import Proposals
 from synod.engine.readiness import Readiness
 from synod.engine.verdict import Judge
 from synod.model.command import Desired, Ending, Release
-from synod.model.rows import Grant
+from synod.model.rows import Grant, barred
 from synod.model.unit import LocalUnit, hold_of
 
 PRIORITY_WARNING: Final = 4
@@ -37,6 +37,7 @@ class _Course:
     """Whether the gate was opened for it: from then on, being down means that it ended."""
     job: int | None = None
     """The start or stop job under way that the keeper asked for."""
+    was_up: bool = False
     is_released: bool = False
     failure: str = ""
 
@@ -162,6 +163,7 @@ class Keeper:
             is_running = unit in self._open
             self._set_gate(unit, grant, is_open=self._judge.may_start(unit, is_running=is_running))
             course.was_tried = course.was_tried or seen.is_up or unit in self._open
+            course.was_up = course.was_up or seen.is_up
 
     def _take_down(self, unit: UnitName, course: _Course, seen: LocalUnit) -> None:
         self._close(unit)
@@ -209,7 +211,14 @@ class Keeper:
         self._desk.report(
             MessageId.UNIT_STOPPED, PRIORITY_NOTICE, f"'{unit}' is down ({ending}: {reason}).", unit
         )
-        command = Release(unit=unit, node=self._desk.me, epoch=course.epoch, ending=ending, reason=reason)
+        command = Release(
+            unit=unit,
+            node=self._desk.me,
+            epoch=course.epoch,
+            ending=ending,
+            reason=reason,
+            was_up=course.was_up,
+        )
 
         def settled(change: object) -> None:
             if change is None:
@@ -234,7 +243,8 @@ class Keeper:
     def _look_everywhere(self, unit: UnitName) -> None:
         row, seen = self._desk.row(unit), self._desk.seen(unit)
         spec = self._desk.spec(unit)
-        is_eligible = spec is not None and (not spec.nodes or self._desk.me in spec.nodes)
+        here = self._desk.state.nodes.get(self._desk.me)
+        is_eligible = spec is not None and here is not None and not barred(spec, here)
         may_be_here = is_eligible and self._desk.is_settled
         is_open = may_be_here and self._judge.may_start(unit, is_running=unit in self._open)
         self._set_gate(unit, Grant(instance=0, node=self._desk.me, epoch=EPOCH_NONE), is_open=is_open)

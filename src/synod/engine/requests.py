@@ -134,6 +134,15 @@ class Remove:
     node: NodeName
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SayAttribute:
+    """``synodctl set-attribute NODE NAME VALUE``; an empty value takes the attribute away."""
+
+    node: NodeName
+    name: str
+    value: str
+
+
 Request = (
     Place
     | Want
@@ -151,4 +160,5 @@ Request = (
     | Adopt
     | Leave
     | Remove
+    | SayAttribute
 )

@@ -12,9 +12,11 @@ from synod.engine.barriers import Barriers
 from synod.engine.desk import Desk
 from synod.engine.readiness import Readiness
 from synod.model.command import Desired, NodeState
-from synod.model.rows import Row
+from synod.model.rows import Row, barred
 from synod.model.unit import bound_of, mirror_of
-from synod.planner.constraints import Placed, refusal, stands_in_the_way
+from synod.planner.constraints import refusal, stands_in_the_way
+from synod.planner.score import Table
+from synod.planner.weigh import weigh
 
 
 class Prospect(Enum):
@@ -77,7 +79,8 @@ class Judge:
         if self._is_doomed(unit):
             return False
         if not row.spec.is_exclusive:
-            return any(self._desk.state.nodes[node].may_be_granted for node in row.reports)
+            nodes = [self._desk.state.nodes[name] for name in row.reports]
+            return any(node.may_be_granted and not barred(row.spec, node) for node in nodes)
         return self._has_place(unit)
 
     def _is_doomed(self, unit: UnitName, seen: tuple[UnitName, ...] = ()) -> bool:
@@ -150,16 +153,22 @@ class Judge:
         return Verdict(Prospect.WAITING, f"{unit} is being placed")
 
     def refusals(self, unit: UnitName) -> dict[NodeName, str]:
-        """Say for each node why it may not run one more instance; empty text where it may."""
+        """Say for each node why it may not run one more instance; empty text where it may or will."""
         state = self._desk.state
-        placed: Placed = {
-            name: tuple(grant.node for grant in row.grants.values()) for name, row in self._relevant(unit)
-        }
+        placed = self._placed(self._relevant(unit))
         return {
             name: refusal(state, self._desk.row(unit), node, placed)
             for name, node in sorted(state.nodes.items())
             if node.state is not NodeState.LEFT
         }
+
+    def scores(self, unit: UnitName) -> Table:
+        """Return what speaks for and against each node, as if the unit ran nowhere."""
+        placed = self._placed(list(self._desk.state.rows.items())) | {unit: ()}
+        return weigh(self._desk.state, self._desk.row(unit), placed)
+
+    def _placed(self, rows: list[tuple[UnitName, Row]]) -> dict[UnitName, tuple[NodeName, ...]]:
+        return {name: tuple(grant.node for grant in row.grants.values()) for name, row in rows}
 
     def _relevant(self, unit: UnitName) -> list[tuple[UnitName, Row]]:
         """List the rows that bear on a unit's placement: its own, its partners', those that shun it."""
@@ -167,10 +176,8 @@ class Judge:
         spec = self._desk.row(unit).spec
         if spec is None:
             return []
-        named = dict.fromkeys((unit, *spec.colocate_with, *spec.separate_from))
-        named |= dict.fromkeys(
-            name for name, row in rows.items() if row.spec is not None and unit in row.spec.separate_from
-        )
+        shunners = self._desk.state.edges.shunned_by.get(unit, {})
+        named = dict.fromkeys((unit, *spec.colocate_with, *spec.separate_from, *shunners))
         return [(name, rows[name]) for name in named if name in rows]
 
     def is_stopped_by_a_dependency(self, unit: UnitName) -> bool:

@@ -10,6 +10,7 @@ from synod.engine.node import Node
 from synod.ledger.effects import Role
 from synod.model.command import NodeState, RoleWish
 from synod.model.rows import NodeRow, Row
+from synod.planner.score import Score
 
 Json = None | bool | int | str | Sequence["Json"] | Mapping[str, "Json"]
 
@@ -27,6 +28,7 @@ def _node(node: Node, row: NodeRow) -> Json:
         "role": _role(node, row),
         "state": _node_state(node, row),
         "leader": node.ledger.leader == row.name,
+        "attributes": dict(sorted(row.attributes.items())),
     }
 
 
@@ -92,6 +94,7 @@ def show(node: Node, unit: UnitName) -> dict[str, Json] | None:
         "grants": grants,
         "reports": reports,
         "failure": failure,
+        "failures": {str(name): setback.count for name, setback in sorted(row.setbacks.items())},
     }
 
 
@@ -101,7 +104,7 @@ def _spec(row: Row) -> Json:
     found: dict[str, Json] = {}
     for field in fields(row.spec):
         value = getattr(row.spec, field.name)
-        found[field.name] = list(value) if isinstance(value, tuple) else value
+        found[field.name] = list(map(str, value)) if isinstance(value, tuple) else value
     return found
 
 
@@ -109,8 +112,18 @@ def why(node: Node, unit: UnitName) -> dict[str, Json] | None:
     """Explain where a unit runs, or why it does not; None when the cluster has none of that name."""
     if unit not in node.state.rows:
         return None
-    reasons = {str(name): text for name, text in node.judge.refusals(unit).items()}
-    return {"unit": unit, "text": node.judge.verdict(unit).text, "nodes": reasons}
+    row = node.state.rows[unit]
+    scores = {
+        str(name): _score(score) | {"placed": row.grant_on(name) is not None}
+        for name, score in node.judge.scores(unit).items()
+    }
+    return {"unit": unit, "text": node.judge.verdict(unit).text, "nodes": scores}
+
+
+def _score(score: Score) -> dict[str, Json]:
+    reasons: list[Json] = [{"points": reason.points, "text": reason.text} for reason in score.reasons]
+    blocked = "; ".join(reason.text for reason in score.obstacles)
+    return {"score": score.points, "reasons": reasons, "blocked": blocked}
 
 
 def status(node: Node) -> dict[str, Json]:

@@ -195,6 +195,8 @@ class Release:
     epoch: Epoch
     ending: Ending
     reason: str = ""
+    was_up: bool = False
+    """Whether it was active under this grant: only what had been up is recovered when it fails."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -207,7 +209,7 @@ class Observation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observe:
-    """What changed on a node, reported after the fact; nothing is decided from it."""
+    """What changed on a node, reported after the fact; no grant hangs on it."""
 
     node: NodeName
     observations: tuple[Observation, ...]
@@ -220,6 +222,25 @@ class Alarm:
     node: NodeName
     unit: UnitName
     text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetAttribute:
+    """A node's attribute, as an administrator says; an empty value takes it away."""
+
+    node: NodeName
+    name: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForgetFailures:
+    """A unit's failures on a node are too old to count (FailureExpireSec=), by the leader's clock."""
+
+    unit: UnitName
+    node: NodeName
+    count: int
+    """How many there were when the time was up; void if another one came meanwhile."""
 
 
 Command = (
@@ -237,6 +258,8 @@ Command = (
     | Release
     | Observe
     | Alarm
+    | SetAttribute
+    | ForgetFailures
 )
 
 COMMANDS: Final = Codec(
@@ -255,6 +278,8 @@ COMMANDS: Final = Codec(
         12: Release,
         13: Observe,
         14: Alarm,
+        20: SetAttribute,
+        21: ForgetFailures,
         # Parts of the above.
         64: SpecReport,
         65: UnitSpec,

@@ -4,6 +4,7 @@
 from dataclasses import dataclass, field
 
 from synod.base.ids import Epoch, NodeName, UnitName
+from synod.model.attributes import NAME, ROLE
 from synod.model.command import Desired, Ending, NodeState, RoleWish
 from synod.model.spec import UnitSpec
 
@@ -28,6 +29,15 @@ class Failure:
     reason: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setback:
+    """Failures of a unit on one node that are recent enough to count."""
+
+    count: int
+    reason: str
+    """Of the last one."""
+
+
 @dataclass(slots=True, kw_only=True)
 class Row:
     """What the ledger holds for one unit."""
@@ -44,6 +54,11 @@ class Row:
     pin: NodeName | None = None
     """Where the last ``move`` sent it."""
     failure: Failure | None = None
+    has_been_up: bool = False
+    """Whether it was active since somebody asked for it: a start that fails before that is not recovered."""
+    setbacks: dict[NodeName, Setback] = field(default_factory=dict)
+    homes: dict[int, NodeName] = field(default_factory=dict)
+    """Where each instance was granted last: it stays there if it can."""
     observed: dict[NodeName, str] = field(default_factory=dict)
 
     @property
@@ -54,6 +69,12 @@ class Row:
     def grant_on(self, node: NodeName) -> Grant | None:
         """Return the grant that a node holds."""
         return next((grant for grant in self.grants.values() if grant.node == node), None)
+
+    def is_given_up_on(self, node: NodeName) -> bool:
+        """Whether it failed there as often as FailureLimit= allows."""
+        setback = self.setbacks.get(node)
+        limit = self.spec.failure_limit if self.spec is not None else 0
+        return setback is not None and 0 < limit <= setback.count
 
 
 @dataclass(slots=True, kw_only=True)
@@ -69,8 +90,30 @@ class NodeRow:
     boot: str = ""
     """Incarnation that the node itself last reported; grants of another one are void."""
     is_drained: bool = False
+    attributes: dict[str, str] = field(default_factory=dict)
+    """What administrators say of it (set-attribute); those that are built in are not among them."""
 
     @property
     def may_be_granted(self) -> bool:
         """Whether new grants may go to this node."""
         return self.state is NodeState.ONLINE and not self.is_drained and self.role is not RoleWish.WITNESS
+
+    def attribute(self, name: str) -> str | None:
+        """Return an attribute, set or built in; None when the node does not have it."""
+        if name == NAME:
+            return self.name
+        return self.role.value if name == ROLE else self.attributes.get(name)
+
+
+def barred(spec: UnitSpec, node: NodeRow) -> str:
+    """Say which key of the annotation keeps a unit off a node for good; empty when none does."""
+    if spec.nodes and node.name not in spec.nodes:
+        return f"not in Nodes={' '.join(spec.nodes)}"
+    if node.name in spec.avoid_nodes:
+        return "AvoidNodes= names it"
+    for condition in spec.where:
+        found = node.attribute(condition.attribute)
+        if not condition.holds(found):
+            known = "has no such attribute" if found is None else f"has {condition.attribute}={found}"
+            return f"Where={condition}, and the node {known}"
+    return ""

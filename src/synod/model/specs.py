@@ -23,6 +23,10 @@ class SpecBook:
         """Return the spec of a digest that add() returned."""
         return self.by_digest[text]
 
+    def is_same(self, text: str, spec: UnitSpec) -> bool:
+        """Return whether a digest is that of a spec, without computing one."""
+        return self.by_digest.get(text) == spec
+
 
 @dataclass(slots=True)
 class Edges:
@@ -42,6 +46,10 @@ class Edges:
     """Units that the key comes after: its own After= and the Before= of others."""
     before: dict[UnitName, dict[UnitName, int]] = field(default_factory=dict)
     """Units that come after the key."""
+    followed_by: dict[UnitName, dict[UnitName, int]] = field(default_factory=dict)
+    """Units that ColocateWith= the key."""
+    shunned_by: dict[UnitName, dict[UnitName, int]] = field(default_factory=dict)
+    """Units that SeparateFrom= the key."""
 
     def replace(self, old: UnitSpec | None, new: UnitSpec | None) -> None:
         """Exchange one unit's edges."""
@@ -61,6 +69,8 @@ class Edges:
         entries = [(self.needed_by, name, spec.unit) for name in (*spec.requires, *spec.binds_to)]
         entries += [(self.named_by, name, spec.unit) for name in spec.pulled_in]
         entries += [(self.bound_by, name, spec.unit) for name in spec.binds_to]
+        entries += [(self.followed_by, name, spec.unit) for name in spec.colocate_with]
+        entries += [(self.shunned_by, name, spec.unit) for name in spec.separate_from]
         for name in spec.after:
             entries += [(self.after, spec.unit, name), (self.before, name, spec.unit)]
         for name in spec.before:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from hmac import compare_digest
 
 from synod.base.ids import Epoch, NodeName, UnitName
+from synod.model.attributes import ATTRIBUTES_MAX, BUILT_IN, is_attribute_name, is_attribute_value
 from synod.model.command import (
     AddToken,
     AdoptSpec,
@@ -23,6 +24,7 @@ from synod.model.command import (
     Desired,
     DrainNode,
     Ending,
+    ForgetFailures,
     Found,
     Join,
     MoveUnit,
@@ -32,11 +34,14 @@ from synod.model.command import (
     Release,
     RemoveNode,
     ReportSpecs,
+    SetAttribute,
     SetNode,
     Wish,
 )
-from synod.model.rows import Failure, Grant, NodeRow, Row
+from synod.model.recovery import note_failure
+from synod.model.rows import Grant, NodeRow, Row
 from synod.model.specs import Edges, SpecBook
+from synod.model.unit import UP_STATES
 
 ALARMS_MAX = 100
 """Alarms kept for status; older ones are in the journal."""
@@ -109,6 +114,10 @@ class ClusterState:
                 return Change(units=(command.unit,))
             case Found():
                 return self._found(command)
+            case SetAttribute():
+                return self._set_attribute(command)
+            case ForgetFailures():
+                return self._forget(command)
 
     # Cluster and nodes
 
@@ -165,6 +174,22 @@ class ClusterState:
         row.is_drained = command.is_drained
         return Change(nodes=(command.node,))
 
+    def _set_attribute(self, command: SetAttribute) -> Change:
+        row = self.nodes.get(command.node)
+        if row is None:
+            return Change(refusal=f"'{command.node}' is not a node of this cluster")
+        if command.name in BUILT_IN:
+            return Change(refusal=f"the attribute '{command.name}' is built in")
+        if not is_attribute_name(command.name) or (command.value and not is_attribute_value(command.value)):
+            return Change(refusal=f"'{command.name}={command.value}' is not an attribute and its value")
+        if not command.value:
+            row.attributes.pop(command.name, None)
+        elif command.name not in row.attributes and len(row.attributes) >= ATTRIBUTES_MAX:
+            return Change(refusal=f"'{command.node}' has {ATTRIBUTES_MAX} attributes already")
+        else:
+            row.attributes[command.name] = command.value
+        return Change(nodes=(command.node,))
+
     def _remove(self, command: RemoveNode) -> Change:
         row = self.nodes.get(command.node)
         if row is None:
@@ -181,6 +206,7 @@ class ClusterState:
                 self._readopt(unit_row)
                 units.append(unit)
             unit_row.observed.pop(command.node, None)
+            unit_row.homes = {n: home for n, home in unit_row.homes.items() if home != command.node}
         return Change(units=tuple(dict.fromkeys(units)), nodes=(command.node,))
 
     def _void_grants(self, node: NodeName) -> list[UnitName]:
@@ -191,6 +217,7 @@ class ClusterState:
                 del row.grants[grant.instance]
                 units.append(unit)
             row.observed.pop(node, None)
+            row.setbacks.pop(node, None)  # another incarnation is another try
         return units
 
     # Specs
@@ -256,11 +283,14 @@ class ClusterState:
             return Change(refusal=f"somebody else changed what is wanted of '{command.unit}' meanwhile")
         if command.desired is Desired.STOPPED:
             row.desired, row.revision, row.failure, row.pin = Desired.STOPPED, index, None, None
+            row.has_been_up, row.setbacks = False, {}
             return Change(units=(command.unit,))
         units = self.pulled_in(command.unit)
         for unit in units:
             pulled = self.rows[unit]
+            pulled.has_been_up = pulled.has_been_up and pulled.is_wanted and bool(pulled.grants)
             pulled.desired, pulled.revision, pulled.failure = Desired.STARTED, index, None
+            pulled.setbacks = {}
         return Change(units=tuple(units))
 
     def pulled_in(self, unit: UnitName) -> list[UnitName]:
@@ -282,6 +312,7 @@ class ClusterState:
         if command.node not in row.reports:
             return Change(refusal=f"'{command.node}' has no unit '{command.unit}'")
         row.pin, row.revision = command.node, index
+        row.setbacks.pop(command.node, None)
         return Change(units=(command.unit,))
 
     def _plan(self, command: Plan, index: int) -> Change:
@@ -304,6 +335,7 @@ class ClusterState:
                 row.grants[order.instance] = Grant(
                     instance=order.instance, node=order.node, epoch=Epoch(index)
                 )
+                row.homes[order.instance] = order.node
                 units[order.unit] = None
         return Change(units=tuple(units))
 
@@ -316,8 +348,17 @@ class ClusterState:
             )
         del row.grants[grant.instance]
         row.observed[command.node] = "failed" if command.ending is Ending.FAILED else "inactive"
+        row.has_been_up = row.has_been_up or command.was_up
         if row.desired is Desired.STARTED and command.ending is not Ending.STOPPED:
-            row.failure = Failure(node=command.node, ending=command.ending, reason=command.reason)
+            note_failure(row, self.nodes, self.specs, command)
+        return Change(units=(command.unit,))
+
+    def _forget(self, command: ForgetFailures) -> Change:
+        row = self.rows.get(command.unit)
+        setback = row.setbacks.get(command.node) if row is not None else None
+        if row is None or setback is None or setback.count != command.count:
+            return Change(refusal=f"'{command.unit}' did not fail {command.count} times on '{command.node}'")
+        del row.setbacks[command.node]
         return Change(units=(command.unit,))
 
     def _observe(self, command: Observe) -> Change:
@@ -325,6 +366,9 @@ class ClusterState:
             row = self.rows.get(observation.unit)
             if row is not None:
                 row.observed[command.node] = observation.active
+                # Without a proof of its own: the agent that saw it may be gone before it can give one.
+                is_granted = row.grant_on(command.node) is not None
+                row.has_been_up = row.has_been_up or (is_granted and observation.active in UP_STATES)
         return Change(units=tuple(observation.unit for observation in command.observations))
 
     # Questions

@@ -6,13 +6,14 @@ A run is: form a cluster, let things happen, repair everything, and see the clus
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from synod.base.ids import NodeName, UnitName
 from synod.base.usec import USEC_PER_MSEC, USEC_PER_SEC, Usec
 from synod.engine.node import Node
 from synod.engine.requests import Drain, MoveTo, StartUnits, StopUnits
 from synod.engine.verdict import Prospect
+from synod.model.attributes import Preference
 from synod.model.command import Desired
 from synod.model.spec import UnitSpec
 from synod.sim.checkers import ViolationError, is_active
@@ -96,9 +97,24 @@ def draw_specs(dice: Dice, names: tuple[NodeName, ...]) -> list[UnitSpec]:
                 nodes=tuple(name for name in names if dice.chance(0.7)) if dice.chance(0.4) else (),
                 instances=dice.pick((1, 1, 1, 1, 1, 2, None)),
                 dependency_timeout_usec=Usec(dice.pick((5, 20, 90)) * USEC_PER_SEC),
+                **draw_placement(dice, names),
             )
         )
     return specs
+
+
+def draw_placement(dice: Dice, names: tuple[NodeName, ...]) -> dict[str, Any]:
+    """Draw what is preferred, who goes first, and how often a unit may fail."""
+    prefer = [name for name in names if dice.chance(0.2)]
+    return {
+        "prefer": tuple(
+            Preference(attribute="name", value=name, score=dice.pick((-10, 10, 1000))) for name in prefer
+        ),
+        "priority": dice.pick((0, 0, 0, 1, 2)),
+        "stickiness": dice.pick((0, 1, 1, 100)),
+        "failure_limit": dice.pick((0, 1, 3, 3)),
+        "failure_expire_usec": Usec(dice.pick((5, 600)) * USEC_PER_SEC),
+    }
 
 
 def draw_behaviour(dice: Dice) -> Behaviour:
