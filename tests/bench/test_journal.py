@@ -31,3 +31,8 @@ def test_a_start_job_that_was_skipped_has_started_nothing():
 def test_the_program_asks_for_whole_seconds_and_both_units():
     argv = journal.command(Path("/j"), ("db.service", "app.service"), 12_900_000)
     assert {"--since=@12", "UNIT=db.service", "UNIT=app.service", "--directory=/j", "_PID=1"} <= {*argv}
+
+
+def test_the_last_words_are_those_of_all_units_asked_for():
+    argv = journal.last_command(Path("/j"), ("db.service", "app.service"))
+    assert {"--unit=db.service", "--unit=app.service", "--directory=/j"} <= {*argv}

@@ -12,7 +12,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -59,35 +59,55 @@ class Bench:
     figures: Figures = field(default_factory=Figures)
     led: dict[str, int] = field(default_factory=dict)
     """How many of the nodes that died were the one that decides for the others, by system."""
+    trouble: str = ""
+    """Why the other system dropped out."""
 
     def power_losses(self, measure: Measure, address: Measure) -> None:
         """Let each system lose the pair's node, in turn."""
-        for number in range(self.rounds):
-            for rig in self.rigs:
-                outage = trial.lose_power(rig, self.replies[rig.system])
-                self.figures.add(measure, rig.system, outage.pair)
-                self.figures.add(address, rig.system, outage.address)
-                self.led[rig.system] = self.led.get(rig.system, 0) + outage.led
-                self._tell(number, measure, rig.system, outage.pair)
+
+        def lose_power(rig: Rig, number: int) -> None:
+            outage = trial.lose_power(rig, self.replies[rig.system])
+            self.figures.add(measure, rig.system, outage.pair)
+            self.figures.add(address, rig.system, outage.address)
+            self.led[rig.system] = self.led.get(rig.system, 0) + outage.led
+            self._tell(number, measure, rig.system, outage.pair, "it led" if outage.led else "")
+
+        self.in_turn(lose_power)
 
     def crashes(self) -> None:
         """Let each system lose db's process, in turn; and systemd alone one of a service of its own."""
         # Pacemaker finds out at its next look, hence its kills are spread over the time between two.
         spread = [(number + 0.5) / self.rounds * MONITOR_SEC for number in range(self.rounds)]
         phases = {Pacemaker.system: spread}
-        for number in range(self.rounds):
-            for rig in self.rigs:
-                seconds = trial.kill_process(rig, phases.get(rig.system, []), float(MONITOR_SEC))
-                self.figures.add(CRASH, rig.system, seconds)
-                self._tell(number, CRASH, rig.system, seconds)
-                if isinstance(rig, Ours):
-                    holder = rig.holder()
-                    rig.run(holder, "systemctl", "start", PLAIN_UNIT)
-                    self.figures.add(CRASH, PLAIN, trial.kill_alone(rig, holder, PLAIN_UNIT))
 
-    def _tell(self, number: int, measure: Measure, system: str, seconds: float) -> None:
-        print(f"round {number + 1} of {self.rounds}: {measure.name:<8} {system:<10} {seconds:7.3f} s",
-              flush=True)
+        def kill_process(rig: Rig, number: int) -> None:
+            seconds = trial.kill_process(rig, phases.get(rig.system, []), float(MONITOR_SEC))
+            self.figures.add(CRASH, rig.system, seconds)
+            self._tell(number, CRASH, rig.system, seconds)
+            if isinstance(rig, Ours):
+                holder = rig.holder()
+                rig.run(holder, "systemctl", "start", PLAIN_UNIT)
+                self.figures.add(CRASH, PLAIN, trial.kill_alone(rig, holder, PLAIN_UNIT))
+
+        self.in_turn(kill_process)
+
+    def in_turn(self, act: Callable[[Rig, int], None], rounds: int | None = None) -> None:
+        """Do the same with each system, round after round; whoever Synod is compared with may drop out."""
+        for number in range(self.rounds if rounds is None else rounds):
+            for rig in tuple(self.rigs):
+                try:
+                    act(rig, number)
+                except SynodError as error:
+                    print(*rig.last_words(), sep="\n", flush=True)
+                    if isinstance(rig, Ours):
+                        raise
+                    self.rigs.remove(rig)
+                    self.trouble = str(error)
+                    print(f"{rig.system} drops out: {error}", flush=True)
+
+    def _tell(self, number: int, measure: Measure, system: str, seconds: float, note: str = "") -> None:
+        text = f"round {number + 1} of {self.rounds}: {measure.name:<8} {system:<10} {seconds:7.3f} s"
+        print(f"{text}  {note}".rstrip(), flush=True)
 
 
 def main() -> int:
@@ -117,16 +137,18 @@ def _measure(rounds: int, deb: Path, output: Path) -> int:
             rigs.append(stack.enter_context(_rig(Pacemaker, packages=PACKAGES)))
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="synod-bench-")))
         bench = Bench(rigs=rigs, rounds=rounds, replies={rig.system: scratch / rig.system for rig in rigs})
+        for path in bench.replies.values():
+            path.touch()
         for rig in rigs:
-            rig.set_up()
-            rig.start_client(stack.enter_context(bench.replies[rig.system].open("w", encoding="ascii")))
             stack.callback(rig.stop_client)
+        bench.in_turn(lambda rig, _: rig.set_up(), rounds=1)
+        for rig in bench.rigs:
+            rig.start_client(bench.replies[rig.system])
         bench.power_losses(UNFENCED, UNFENCED_ADDRESS)
         bench.crashes()
-        for rig in rigs:
-            rig.enable_fencing()
+        bench.in_turn(lambda rig, _: rig.enable_fencing(), rounds=1)
         bench.power_losses(FENCED, FENCED_ADDRESS)
-        doubles = {rig.system: overlaps(rig.copies()) for rig in rigs}
+        doubles = {rig.system: overlaps(rig.copies()) for rig in bench.rigs}
     return _report(bench, doubles, absence, output, time.monotonic() - begin)
 
 
@@ -137,7 +159,7 @@ def _report(bench: Bench, doubles: dict[str, list[Overlap]], absence: str, outpu
         print(line)
     print()
     for system, found in doubles.items():
-        print(f"{system}: of {2 * bench.rounds} nodes that died {bench.led[system]} decided for the others; "
+        print(f"{system}: of the {2 * bench.rounds} nodes that died {bench.led.get(system, 0)} led; "
               f"units that ran twice at once: {len(found) or 'none'}")
         for overlap in found:
             print(f"    {overlap}")
@@ -153,10 +175,13 @@ def _report(bench: Bench, doubles: dict[str, list[Overlap]], absence: str, outpu
     if absence:
         more["pacemaker_absent"] = absence
     broken = doubles[Ours.system]
+    if bench.trouble:
+        more["pacemaker_trouble"] = bench.trouble
+        print(f"bench-failover: Pacemaker dropped out: {bench.trouble}", file=sys.stderr)
     if broken:
         print(f"bench-failover: Synod has broken its promise: {broken[0]}", file=sys.stderr)
     print(result(bench.figures, more), flush=True)
-    return 1 if broken else 0
+    return 1 if broken or bench.trouble else 0
 
 
 @contextmanager

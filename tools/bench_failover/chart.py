@@ -14,9 +14,9 @@ from demo import svg
 
 from bench_failover.figures import MEASURES, OURS, PEER, PLAIN, Figures
 
-WIDTH: Final = 900.0
-_LEFT: Final = 300.0
-_RIGHT: Final = 760.0
+WIDTH: Final = 980.0
+_LEFT: Final = 390.0
+_RIGHT: Final = 880.0
 _TOP: Final = 92.0
 _ROW: Final = 22.0
 _SPACE: Final = 12.0
@@ -46,7 +46,9 @@ def render(figures: Figures) -> str:
         systems = [system for system in (OURS, PEER, PLAIN) if figures.of(measure, system)]
         for number, system in enumerate(systems):
             if number == 0:
-                rows.append(svg.text(24, y + 15, measure.text.strip(), "name"))
+                words = measure.text.strip()
+                indent = 4 * (len(measure.text) - len(words))
+                rows.append(svg.text(24 + indent, y + 15, words, "name"))
             rows += _row(figures.of(measure, system), system, x, y)
             y += _ROW
         y += _SPACE if systems else 0

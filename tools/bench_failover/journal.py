@@ -20,6 +20,7 @@ _STEPS: Final = {
 }  # fmt: skip
 # Only the text tells a start job that found its conditions unmet from one that started the unit.
 _SKIPPED: Final = " was skipped because "
+_LAST_LINES: Final = 20
 
 
 def command(directory: Path, units: Sequence[str], since: int) -> tuple[str, ...]:
@@ -28,6 +29,12 @@ def command(directory: Path, units: Sequence[str], since: int) -> tuple[str, ...
     fields = "MESSAGE,MESSAGE_ID,UNIT,_BOOT_ID,_SOURCE_REALTIME_TIMESTAMP"
     return ("journalctl", f"--directory={directory}", "--output=json", f"--output-fields={fields}",
             "--no-pager", "--quiet", f"--since=@{since // 1_000_000}", *matches)
+
+
+def last_command(directory: Path, units: Sequence[str]) -> tuple[str, ...]:
+    """Return the program that prints, for people, the last lines of and on the units."""
+    return ("journalctl", f"--directory={directory}", f"--lines={_LAST_LINES}", "--output=short-precise",
+            "--no-hostname", "--no-pager", "--quiet", *(f"--unit={unit}" for unit in units))
 
 
 def events(node: str, text: str) -> list[Event]:

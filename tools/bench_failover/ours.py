@@ -20,6 +20,7 @@ class Ours(Rig):
 
     system: ClassVar[str] = OURS
     lab_name: ClassVar[str] = "bfo"
+    daemons: ClassVar[tuple[str, ...]] = ("synod.service",)
 
     def set_up(self) -> None:
         """Found the cluster, hand it the units, and start them."""
@@ -34,8 +35,8 @@ class Ours(Rig):
             self.lab.write(node, f"/etc/systemd/system/{PLAIN_UNIT}", unit_file("plain", ""))
             self.lab.write(node, f"/etc/systemd/system/{_ADDRESS_UNIT}.d/bench.conf", _BESIDE_APP)
         self.run_everywhere("systemctl", "daemon-reload")
-        units = {DB, APP, _ADDRESS_UNIT}
-        self.wait(lambda: units <= self._known(), "the units are known", timeout=_KNOWN_SEC)
+        self.wait(lambda: all(self._is_reported(unit) for unit in (DB, APP, _ADDRESS_UNIT)),
+                  "every node has reported the units", timeout=_KNOWN_SEC)
         for unit in (APP, _ADDRESS_UNIT):
             self.run(first, "systemctl", "start", unit)
 
@@ -60,11 +61,11 @@ class Ours(Rig):
         return (online == list(NODES) and len(said.get("voters", ())) == len(NODES)
                 and all(state == "active" for state in states))
 
-    def _known(self) -> set[str]:
-        return {row["unit"] for row in self._ask(NODES[0], "status").get("units", ())}
+    def _is_reported(self, unit: str) -> bool:
+        return list(NODES) == sorted(self._ask(NODES[0], "show", unit).get("reports", ()))
 
-    def _ask(self, node: str, verb: str) -> dict[str, Any]:
+    def _ask(self, node: str, *words: str) -> dict[str, Any]:
         """Return what ``synodctl`` says, nothing while it cannot say it."""
-        done = self.lab.exec(node, ("synodctl", verb, "--json=short"), check=False)
+        done = self.lab.exec(node, ("synodctl", *words, "--json=short"), check=False)
         answer: dict[str, Any] = json.loads(done.stdout) if done.returncode == 0 else {}
         return answer

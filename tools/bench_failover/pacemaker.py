@@ -78,6 +78,7 @@ class Pacemaker(Rig):
 
     system: ClassVar[str] = PEER
     lab_name: ClassVar[str] = "bfp"
+    daemons: ClassVar[tuple[str, ...]] = ("corosync.service", "pacemaker.service")
 
     def set_up(self) -> None:
         """Form the cluster, and configure it as an administrator without a fence device would."""

@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import IO, ClassVar, Final
+from typing import ClassVar, Final
 
 from bench_failover import journal
 from bench_failover.copies import Event, Interval, Loss, intervals
@@ -30,6 +30,8 @@ PREFIX_LENGTH: Final = 24
 _TEXT: Final = """# SPDX-License-Identifier: LGPL-2.1-or-later
 [Unit]
 Description={name} of the benchmark
+# It is killed more often than an honest service fails.
+StartLimitIntervalSec=0
 {section}
 [Service]
 Type=notify
@@ -72,12 +74,14 @@ class Rig(ABC):
     system: ClassVar[str]
     """As in the table."""
     lab_name: ClassVar[str]
+    daemons: ClassVar[tuple[str, ...]]
+    """The system's own units, whose words matter when something goes wrong."""
 
     def __init__(self, lab: Lab) -> None:
         self.lab = lab
         self.losses: list[Loss] = []
         self._begin = clock()
-        self._client: subprocess.Popen[str] | None = None
+        self._client: subprocess.Popen[bytes] | None = None
 
     @abstractmethod
     def set_up(self) -> None:
@@ -168,11 +172,17 @@ class Rig(ABC):
         for node in NODES:
             if self.lab.is_on(node):
                 self.run(node, "journalctl", "--sync")
-            directory = machine.disk(self.lab.state, node) / "upper/var/log/journal"
-            text = process.run(journal.command(directory, units, self._begin), timeout=_COMMAND_SEC,
-                               what=f"read the journal of {node}")
+            text = self._read(node, journal.command(self._journal(node), units, self._begin))
             found += journal.events(node, text)
         return sorted((event for event in found if event.usec >= self._begin), key=lambda event: event.usec)
+
+    def last_words(self) -> list[str]:
+        """Return what the system and the pair said last on each node, on or off."""
+        lines = []
+        for node in NODES:
+            command = journal.last_command(self._journal(node), (*self.daemons, DB, APP))
+            lines += [node, *(f"    {line}" for line in self._read(node, command).splitlines())]
+        return lines
 
     def copies(self) -> list[Interval]:
         """Return every copy of the pair's units that there was."""
@@ -180,11 +190,11 @@ class Rig(ABC):
 
     # The client outside
 
-    def start_client(self, output: IO[str]) -> None:
+    def start_client(self, output: Path) -> None:
         """Let the client ask for the address until the lab ends; it writes to ``output``."""
         program = str(Path(__file__).with_name("client.py"))
-        self._client = self.lab.outside_popen((sys.executable, "-I", program, ADDRESS), stdout=output,
-                                              text=True)
+        with output.open("w", encoding="ascii") as file:
+            self._client = self.lab.outside_popen((sys.executable, "-I", program, ADDRESS), stdout=file)
 
     def stop_client(self) -> None:
         """End the client."""
@@ -192,3 +202,9 @@ class Rig(ABC):
             self._client.terminate()
             self._client.wait(timeout=_CLIENT_SEC)
             self._client = None
+
+    def _journal(self, node: str) -> Path:
+        return machine.disk(self.lab.state, node) / "upper/var/log/journal"
+
+    def _read(self, node: str, command: Sequence[str]) -> str:
+        return process.run(command, timeout=_COMMAND_SEC, what=f"read the journal of {node}")
