@@ -11,6 +11,7 @@ import argparse
 import signal
 import sys
 import tempfile
+import textwrap
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -39,14 +40,15 @@ from synod.base.errors import SynodError
 from synod.lab import remains, rootfs
 from synod.lab.cluster import Lab
 
-_NOTES: Final = f"""\
+_REASON_CHARACTERS_MAX: Final = 160
+_NOTES: Final = """\
 Runs alternate on one machine. The clock starts when the node's link goes down or the process is killed; a
-unit is active when PID 1 of its node says so. The client asks for the address every 10 ms.
+unit is active when PID 1 of its node says so. The client asks for the address every 10 ms."""
+_NOTES_OF_PACEMAKER: Final = f"""\
 Without a fence device Pacemaker runs with stonith-enabled=false: it has no proof that a silent node is dead,
 and one that is only cut off keeps its copy. Synod waits until the node's fuse must have ended the copy.
 Pacemaker turns Restart= off and looks after a service every {MONITOR_SEC} s; kills are spread over that.
-With the fence device it runs with stonith-action=off, as Synod does. All else are the packages' defaults.
-"""
+With the fence device it runs with stonith-action=off, as Synod does. All else are the packages' defaults."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -163,9 +165,8 @@ def _report(bench: Bench, doubles: dict[str, list[Overlap]], absence: str, outpu
               f"units that ran twice at once: {len(found) or 'none'}")
         for overlap in found:
             print(f"    {overlap}")
-    if absence:
-        print(f"Pacemaker is not measured: {absence}")
     print(_NOTES)
+    print(f"Pacemaker is not measured: {absence}" if absence else _NOTES_OF_PACEMAKER)
     output.mkdir(parents=True, exist_ok=True)
     picture = output / "failover.svg"
     picture.write_text(chart.render(bench.figures), encoding="utf-8")
@@ -201,7 +202,8 @@ def _absence_of_pacemaker() -> str:
     try:
         rootfs.prepare(RELEASE, PACKAGES, None)
     except SynodError as error:
-        return str(error)
+        reason = textwrap.shorten(str(error), _REASON_CHARACTERS_MAX, placeholder=" ...")
+        return f"no nodes with {', '.join(PACKAGES)}: {reason}"
     return ""
 
 
