@@ -90,7 +90,7 @@ class Performer:
             case _:
                 self._touch_files(effect)
 
-    def _touch_files(  # noqa: C901 (a table, one line per kind)
+    def _touch_files(
         self,
         effect: effects.WriteGrant
         | effects.RemoveGrant

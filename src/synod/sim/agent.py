@@ -320,7 +320,7 @@ class Agent:
         if self._clock.now <= until:
             self.machine.feed_fuse()
 
-    def _put_file(  # noqa: C901 (a table, one line per kind)
+    def _put_file(
         self, effect: _FileEffect
     ) -> None:
         run = self.machine.run
