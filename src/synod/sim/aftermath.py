@@ -81,6 +81,8 @@ def unrest(world: World) -> list[str]:
         if not world.is_settled(machine.name) or not is_here:
             return [f"{machine.name} is not settled"]
         assert machine.agent is not None
+        if machine.agent.is_frozen:
+            return [f"the agent of {machine.name} stands still"]
         if machine.agent.node.state.applied != node.state.applied or machine.services.is_busy():
             return [f"{machine.name} is busy"]
     return [reason for unit in node.state.rows if (reason := _unrest_of(world, node, unit))]

@@ -117,6 +117,11 @@ class Agent:
         self.machine.disk.crash()
         return [waiter for waiter in self._waiters.values() if waiter.is_alive]
 
+    @property
+    def is_frozen(self) -> bool:
+        """Whether the agent stands still."""
+        return self._backlog is not None
+
     def freeze(self) -> None:
         """Stand still, as after SIGSTOP: what happens is noticed when the agent goes on."""
         if self._backlog is None:

@@ -212,6 +212,8 @@ class BoundChecker(Checker):
 
     def _has_outlived(self, machine: Machine, unit: UnitName, provider: UnitName) -> bool:
         limit = self._clock.now - BOUND_USEC
+        if machine.services.job_of(unit) == "stop":
+            return False  # it waits for what is bound to itself, however long that takes
         if not is_active(machine, unit) or self._changed.get((machine.name, unit), 0) > limit:
             return False
         if machine.services.job_of(unit) == "stop":
