@@ -21,8 +21,6 @@ from synod.model.unit import bound_of, hold_of, mirror_of
 
 REPEAT_USEC: Final = Usec(1 * USEC_PER_SEC)
 """Between repetitions of an unanswered barrier, which also gives the waiting hold more time."""
-BELIEF_USEC: Final = Usec(1 * USEC_PER_SEC)
-"""How long what PID 1 tells of a hold may be older than the hold's own question."""
 EXTENSION_USEC: Final = Usec(10 * USEC_PER_SEC)
 """Time that a hold gets with each repetition while every node that is waited for can be reached."""
 
@@ -41,9 +39,6 @@ class _Own:
     done: dict[NodeName, None] = field(default_factory=dict)
     repeat_at: Usec = NOW
     is_answered: bool = False
-    was_seen_stopping: bool = False
-    doubt_until: Usec | None = None
-    """Once answered: until when a hold that was never seen to stop is not believed to be up again."""
 
 
 @dataclass(slots=True)
@@ -70,9 +65,8 @@ class Barriers:
 
     @property
     def deadline(self) -> Usec | None:
-        """When the next repetition is due, or a barrier may be over."""
-        marks = [own.doubt_until if own.is_answered else own.repeat_at for own in self._own.values()]
-        return min((mark for mark in marks if mark is not None), default=None)
+        """When the next repetition is due."""
+        return min((own.repeat_at for own in self._own.values() if not own.is_answered), default=None)
 
     def is_raised(self, unit: UnitName) -> bool:
         """Whether a provider on this node is about to go down."""
@@ -88,7 +82,7 @@ class Barriers:
         """Begin the barrier of a unit of this node, for the hold that asks."""
         known = self._own.get(unit)
         if known is not None:
-            known.client, known.is_answered, known.was_seen_stopping = client, False, False
+            known.client, known.is_answered = client, False
         else:
             self._count += 1
             self._own[unit] = _Own(self._count, unit, client, self._desk.now)
@@ -170,29 +164,16 @@ class Barriers:
         # Whether other instances carry the dependants is decided where those run: there the barriers of two
         # instances that stop at once come one after the other.
         if not own.is_answered and not self._missing(own):
-            self._end(own)
+            own.is_answered = True
             self._desk.put(Reply(client=own.client, status=0))
 
     def unanswered(self, client: int) -> UnitName | None:
         """Name the unit whose hold hung up before its barrier was done, and let it go."""
         for unit, own in self._own.items():
             if own.client == client and not own.is_answered:
-                self._end(own)
+                own.is_answered = True
                 return unit
         return None
-
-    def _end(self, own: _Own) -> None:
-        own.is_answered, own.doubt_until = True, Usec(self._desk.now + BELIEF_USEC)
-
-    def hold_seen(self, unit: UnitName, *, is_up: bool) -> None:
-        """Take what PID 1 tells of the hold of a unit, and of the unit: it may be up again.
-
-        The hold asks while it stops; that it is up may be news from before.
-        """
-        own = self._own[unit]
-        own.was_seen_stopping = own.was_seen_stopping or not is_up
-        if is_up and (own.was_seen_stopping or own.doubt_until is None):
-            self.lower(unit)
 
     def lower(self, unit: UnitName) -> None:
         """End the barrier of a unit: it is down, or it came up again."""
@@ -206,9 +187,6 @@ class Barriers:
         for own in list(self._own.values()):
             if not own.is_answered and own.repeat_at <= self._desk.now:
                 self._call(own)
-            elif own.doubt_until is not None and own.doubt_until <= self._desk.now:
-                own.doubt_until = None
-                self._desk.touch([own.unit])
 
     # The dependants' side
 

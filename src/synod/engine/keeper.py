@@ -170,7 +170,6 @@ class Keeper:
         else:
             is_running = unit in self._open
             self._set_gate(unit, grant, is_open=self._judge.may_start(unit, is_running=is_running))
-            course.was_shut = course.was_shut or (is_running and unit not in self._open)
             course.was_tried = course.was_tried or seen.is_up or unit in self._open
             if unit in self._open and (seen.is_up or seen.is_populated):
                 course.was_shut = False
@@ -201,8 +200,7 @@ class Keeper:
             course.was_tried = False
             self._desk.touch([unit])
         elif self._was_skipped(unit, course, seen):
-            course.was_tried = course.was_shut = False
-            self._desk.touch([unit])
+            course.was_tried = False
         elif seen.active == "failed" or course.failure:
             self._release(unit, course, Ending.FAILED, course.failure or f"result '{seen.result}'")
         else:
@@ -327,6 +325,9 @@ class Keeper:
         if self._open.pop(unit, None) is not None:
             self._desk.closed_at[unit] = self._desk.now
             self._desk.put(RemoveGrant(unit=unit))
+            course, seen = self._courses.get(unit), self._desk.seen(unit)
+            if course is not None and (course.job is not None or not seen.is_gone):
+                course.was_shut = True
 
     def is_open(self, unit: UnitName) -> bool:
         """Whether the gate of a unit is open."""
@@ -343,8 +344,8 @@ class Keeper:
                 self._holds[unit] = desk.run("start", hold_of(unit))
         elif is_held or not seen.is_up:
             self._holds.pop(unit, None)  # a start that was skipped is not repeated before something changes
-        if self._barriers.is_raised(unit):
-            self._barriers.hold_seen(unit, is_up=is_held and seen.is_up)
+        if is_held and seen.is_up:
+            self._barriers.lower(unit)
         is_up = is_ours and is_held and seen.is_up and not self._barriers.is_raised(unit)
         if is_up != self._readiness.exported(unit):
             epoch = grant.epoch if grant is not None else EPOCH_NONE
