@@ -18,6 +18,7 @@ from typing import Any, Final
 
 import pytest
 
+from synod.base.errors import TimedOutError
 from synod.lab import remains
 from synod.lab.cluster import DIRECTORY, Lab
 
@@ -69,12 +70,32 @@ class Cluster:
     """Files, by node, that the next test must not find."""
 
     def run(self, node: str, *argv: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
-        return self.lab.exec(node, argv, check=False, timeout=timeout)
+        try:
+            return self.lab.exec(node, argv, check=False, timeout=timeout)
+        except TimedOutError as hung:
+            pytest.fail(f"{node}: {' '.join(argv)}: {hung}\n{self.autopsy()}")
+
+    def autopsy(self) -> str:
+        """Return what every node says and last said, for a failure that cannot be had again."""
+        questions = (
+            ("systemctl", "list-jobs", "--no-pager"),
+            ("synodctl", "status"),
+            ("synodctl", "list-units"),
+            ("sh", "-c", "ls -l /run/synod /run/synod/gates"),
+            ("journalctl", "-n", "150", "-o", "short-precise", "--no-pager"),
+        )
+        told = []
+        for node in self.on():
+            for argv in questions:
+                with contextlib.suppress(TimedOutError):
+                    said = self.lab.exec(node, argv, check=False, timeout=ASK_SEC)
+                    told.append(f"--- {node}: {' '.join(argv)}\n{said.stdout}{said.stderr}")
+        return "\n".join(told)
 
     def ok(self, node: str, *argv: str, timeout: float = 60) -> str:
         result = self.run(node, *argv, timeout=timeout)
         assert result.returncode == 0, (
-            f"{node}: {' '.join(argv)}: {result.returncode}\n{result.stdout}{result.stderr}"
+            f"{node}: {' '.join(argv)}: {result.returncode}\n{result.stdout}{result.stderr}{self.autopsy()}"
         )
         return result.stdout.strip()
 
@@ -360,5 +381,5 @@ def cluster(booted: Cluster) -> Cluster:
 @pytest.fixture
 def running(cluster: Cluster) -> Cluster:
     """The same with both running."""
-    assert cluster.systemctl("node3", "start", "web.service") == 0
+    cluster.ok("node3", "systemctl", "start", "web.service")
     return cluster

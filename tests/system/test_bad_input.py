@@ -234,15 +234,15 @@ def test_a_full_disk_ends_a_vote_and_nothing_else(running: Cluster) -> None:
         running.settle()
         cursor = running.cursor("node3")
         running.run("node3", "dd", "if=/dev/zero", f"of={LOG}/fill", "bs=4k")
-        assert running.systemctl("node1", "stop", "db.service") == 0
-        assert running.systemctl("node1", "start", "web.service") == 0
+        running.ok("node1", "systemctl", "stop", "db.service")
+        running.ok("node1", "systemctl", "start", "web.service")
         assert running.active("web.service") == ["node2"]
         complaint = "this node votes no more"
         for _ in range(COMMITS):
             assert running.ask("node1", "token")[0] == 0
         running.wait(lambda: complaint in running.since("node3", cursor), "node3's complaint")
         assert running.status("node1")["leader"] in ("node1", "node2")
-        assert running.systemctl("node2", "restart", "web.service") == 0
+        running.ok("node2", "systemctl", "restart", "web.service")
         assert running.since("node3", cursor).count(complaint) == 1
         running.ok("node3", "rm", f"{LOG}/fill")
         running.ok("node3", "systemctl", "restart", "synod.service")
@@ -252,7 +252,7 @@ def test_a_full_disk_ends_a_vote_and_nothing_else(running: Cluster) -> None:
         running.lab.cut("node2", "node3")
         running.wait(lambda: not running.is_quorate("node2"), "node2 is alone", timeout=10)
         running.wait(lambda: running.is_quorate("node1"), "two of three are enough", timeout=10)
-        assert running.systemctl("node1", "stop", "--no-block", "db.service") == 0
+        running.ok("node1", "systemctl", "stop", "--no-block", "db.service")
         running.wait(lambda: running.show("db.service", "node1")["desired"] == "stopped", "a commit")
     finally:
         running.lab.heal()
@@ -267,7 +267,7 @@ def test_a_full_disk_ends_a_vote_and_nothing_else(running: Cluster) -> None:
 
 def test_a_damaged_log_stops_the_agent_and_no_unit(cluster: Cluster) -> None:
     with cluster.units({"seat.service": f"[X-Synod]\nNodes=node3\n{SERVICE}"}):
-        assert cluster.systemctl("node1", "start", "seat.service") == 0
+        cluster.ok("node1", "systemctl", "start", "seat.service")
         before = cluster.invocation("node3", "seat.service")
         cursor = cluster.cursor("node3")
         with stopped_agent(cluster, "node3"):
@@ -285,8 +285,8 @@ def test_a_damaged_log_stops_the_agent_and_no_unit(cluster: Cluster) -> None:
             assert lines[0].startswith(f"'{LOG}/wal' is damaged at offset ")
             refused(cluster, "node3", ExitStatus.NO_AGENT, "status")
             assert cluster.invocation("node3", "seat.service") == before
-            assert cluster.systemctl("node3", "is-active", "-q", "seat.service") == 0
+            cluster.ok("node3", "systemctl", "is-active", "-q", "seat.service")
             cluster.ok("node3", "mv", "/root/wal", f"{LOG}/wal")
         cluster.settle()
         assert cluster.invocation("node3", "seat.service") == before
-        assert cluster.systemctl("node1", "stop", "seat.service") == 0
+        cluster.ok("node1", "systemctl", "stop", "seat.service")

@@ -29,10 +29,10 @@ def lives(cluster: Cluster) -> tuple[str, str]:
 
 def check_stop_and_start(cluster: Cluster) -> None:
     """Stop the provider and start the dependant, each in order."""
-    assert cluster.systemctl("node1", "stop", "db.service") == 0
+    cluster.ok("node1", "systemctl", "stop", "db.service")
     assert cluster.active("db.service") == cluster.active("web.service") == []
     assert cluster.last("node2", "web.service", STOPPED) <= cluster.last("node1", "db.service", STOPPING)
-    assert cluster.systemctl("node3", "start", "web.service") == 0
+    cluster.ok("node3", "systemctl", "start", "web.service")
     assert (cluster.active("db.service"), cluster.active("web.service")) == (["node1"], ["node2"])
     assert cluster.last("node1", "db.service", STARTED) <= cluster.last("node2", "web.service", STARTED)
 
@@ -65,7 +65,7 @@ def test_the_leader_is_killed_and_the_next_start_works(cluster: Cluster) -> None
     asking = next(node for node in NODES if node != leader)
     cluster.kill_agent(leader)
     begun = time.monotonic()
-    assert cluster.systemctl(asking, "start", "web.service") == 0
+    cluster.ok(asking, "systemctl", "start", "web.service")
     assert time.monotonic() - begun < 5
     assert (cluster.active("db.service"), cluster.active("web.service")) == (["node1"], ["node2"])
 
@@ -98,7 +98,7 @@ def test_an_agent_is_killed_in_the_middle_of_a_barrier(running: Cluster, victim:
     running.settle()
     assert running.show("web.service")["desired"] == "started"
     assert running.show("db.service")["desired"] == "stopped"
-    assert running.systemctl("node3", "start", "db.service") == 0
+    running.ok("node3", "systemctl", "start", "db.service")
     running.wait(lambda: running.active("web.service") == ["node2"], "web is back")
 
 
@@ -145,7 +145,7 @@ def test_the_manager_reloads_with_everything_up(running: Cluster, verb: str) -> 
 def test_the_manager_reloads_while_a_start_waits(cluster: Cluster, verb: str) -> None:
     with cluster.drop_in("node1", "db.service", SLOW_START):
         # Not in the foreground: systemctl itself loses its connection when PID 1 executes itself anew.
-        assert cluster.systemctl("node3", "start", "--no-block", "web.service") == 0
+        cluster.ok("node3", "systemctl", "start", "--no-block", "web.service")
         cluster.wait(
             lambda: cluster.property("node1", "db.service", "ActiveState") == "activating", "db is starting"
         )
@@ -169,7 +169,7 @@ def test_a_cut_link_is_gone_around(running: Cluster, leader: str) -> None:
     running.lab.cut("node1", "node2")
     running.wait(lambda: running.states("node1")["node2"] != "online", "node1 has lost node2", timeout=10)
     assert lives(running) == before
-    assert running.systemctl("node1", "stop", "db.service") == 0
+    running.ok("node1", "systemctl", "stop", "db.service")
     assert running.active("db.service") == running.active("web.service") == []
     assert running.last("node2", "web.service", STOPPED) <= running.last("node1", "db.service", STOPPING)
     running.lab.heal()
@@ -204,7 +204,7 @@ def test_power_loss_of_the_dependant_bounds_the_stop_of_its_provider(running: Cl
 @ONE_RELEASE
 def test_power_loss_of_the_provider_stops_what_is_bound_to_it(running: Cluster) -> None:
     with running.units({"bound.service": BOUND}):
-        assert running.systemctl("node3", "start", "bound.service") == 0
+        running.ok("node3", "systemctl", "start", "bound.service")
         before = running.invocation("node2", "web.service")
         running.lab.kill("node1")
         begun = time.monotonic()
@@ -268,10 +268,10 @@ def test_two_dead_nodes_leave_the_third_without_a_word_to_say(running: Cluster) 
 @ONE_RELEASE
 def test_a_stop_without_quorum_is_local_and_takes_effect_when_healed(cluster: Cluster) -> None:
     with cluster.units({"solo.service": SOLO}):
-        assert cluster.systemctl("node1", "start", "solo.service") == 0
+        cluster.ok("node1", "systemctl", "start", "solo.service")
         isolate(cluster, "node1")
         begun = time.monotonic()
-        assert cluster.systemctl("node1", "stop", "solo.service") == 0
+        cluster.ok("node1", "systemctl", "stop", "solo.service")
         assert time.monotonic() - begun < 4
         assert "Stopping 'solo.service' on this node only" in cluster.journal("node1", "-u", "solo.service")
         assert cluster.show("solo.service", "node3")["desired"] == "started"
@@ -284,9 +284,9 @@ def test_a_stop_without_quorum_is_local_and_takes_effect_when_healed(cluster: Cl
 @ONE_RELEASE
 def test_a_stop_without_quorum_gives_way_to_a_later_word(cluster: Cluster) -> None:
     with cluster.units({"solo.service": SOLO}):
-        assert cluster.systemctl("node1", "start", "solo.service") == 0
+        cluster.ok("node1", "systemctl", "start", "solo.service")
         isolate(cluster, "node1")
-        assert cluster.systemctl("node1", "stop", "solo.service") == 0
+        cluster.ok("node1", "systemctl", "stop", "solo.service")
         assert cluster.property("node1", "solo.service", "ActiveState") == "inactive"
         cluster.wait(lambda: cluster.is_quorate("node3"), "the others have a leader")
         cluster.ok("node3", "synodctl", "stop", "solo.service")

@@ -12,18 +12,18 @@ SERVICE = "[Service]\nExecStart=/bin/sleep infinity\n"
 
 
 def test_start_on_a_third_node_starts_the_provider_first(cluster: Cluster) -> None:
-    assert cluster.systemctl("node3", "start", "web.service") == 0
+    cluster.ok("node3", "systemctl", "start", "web.service")
     assert (cluster.active("db.service"), cluster.active("web.service")) == (["node1"], ["node2"])
     assert cluster.last("node1", "db.service", STARTED) <= cluster.last("node2", "web.service", STARTED)
 
 
 def test_start_where_it_belongs(cluster: Cluster) -> None:
-    assert cluster.systemctl("node2", "start", "web.service") == 0
+    cluster.ok("node2", "systemctl", "start", "web.service")
     assert (cluster.active("db.service"), cluster.active("web.service")) == (["node1"], ["node2"])
 
 
 def test_the_wrong_node_says_where_it_runs(running: Cluster) -> None:
-    assert running.systemctl("node3", "start", "web.service") == 0
+    running.ok("node3", "systemctl", "start", "web.service")
     assert (
         "web.service runs on node2, not here"
         in running.run("node3", "systemctl", "status", "web.service").stdout
@@ -34,12 +34,12 @@ def test_the_wrong_node_says_where_it_runs(running: Cluster) -> None:
 def test_starting_twice_restarts_nothing(running: Cluster) -> None:
     before = running.invocation("node1", "db.service"), running.invocation("node2", "web.service")
     for node in NODES:
-        assert running.systemctl(node, "start", "web.service", "db.service") == 0
+        running.ok(node, "systemctl", "start", "web.service", "db.service")
     assert before == (running.invocation("node1", "db.service"), running.invocation("node2", "web.service"))
 
 
 def test_stop_of_the_provider_stops_the_dependant_first(running: Cluster) -> None:
-    assert running.systemctl("node1", "stop", "db.service") == 0
+    running.ok("node1", "systemctl", "stop", "db.service")
     assert running.active("db.service") == running.active("web.service") == []
     assert running.last("node2", "web.service", STOPPED) <= running.last("node1", "db.service", STOPPING)
 
@@ -48,13 +48,13 @@ def test_a_stopped_provider_brings_its_dependant_back(running: Cluster) -> None:
     running.systemctl("node1", "stop", "db.service")
     assert running.show("web.service")["desired"] == "started"
     assert running.show("db.service")["desired"] == "stopped"
-    assert running.systemctl("node1", "start", "db.service") == 0
+    running.ok("node1", "systemctl", "start", "db.service")
     running.wait(lambda: running.active("web.service") == ["node2"], "web is back")
 
 
 def test_restart_of_the_provider(running: Cluster) -> None:
     before = running.invocation("node2", "web.service")
-    assert running.systemctl("node1", "restart", "db.service") == 0
+    running.ok("node1", "systemctl", "restart", "db.service")
     running.wait(lambda: running.active("web.service") == ["node2"], "web is back")
     assert running.invocation("node2", "web.service") != before
     assert running.last("node2", "web.service", STOPPED) <= running.last("node1", "db.service", STOPPED)
@@ -92,7 +92,7 @@ def test_a_provider_that_fails_refuses_the_start_with_the_reason(cluster: Cluste
     finally:
         cluster.ok("node1", "rm", "/run/systemd/system/db.service.d/broken.conf")
         cluster.ok("node1", "systemctl", "daemon-reload")
-    assert cluster.systemctl("node3", "start", "web.service") == 0
+    cluster.ok("node3", "systemctl", "start", "web.service")
 
 
 def fail_over(cluster: Cluster, unit: str, node: str, after: str) -> None:
@@ -116,7 +116,7 @@ def test_a_crashed_provider_is_recovered_while_its_requires_dependant_runs_on(ru
 def test_a_unit_that_fails_too_often_goes_elsewhere_and_is_given_up_in_the_end(cluster: Cluster) -> None:
     frail = f"[X-Synod]\nNodes=node1 node2\nPrefer=node1:10\nFailureLimit=2\n{SERVICE}"
     with cluster.units({"frail.service": frail}):
-        assert cluster.systemctl("node3", "start", "frail.service") == 0
+        cluster.ok("node3", "systemctl", "start", "frail.service")
         assert cluster.active("frail.service") == ["node1"]
         for node, after in (("node1", "node1"), ("node1", "node2"), ("node2", "node2")):
             fail_over(cluster, "frail.service", node, after)
@@ -125,7 +125,7 @@ def test_a_unit_that_fails_too_often_goes_elsewhere_and_is_given_up_in_the_end(c
         assert cluster.active("frail.service") == []
         told = cluster.ok("node3", "synodctl", "why", "frail.service")
         assert "FailureLimit=2 is reached on node1, node2" in told
-        assert cluster.systemctl("node3", "start", "frail.service") == 0
+        cluster.ok("node3", "systemctl", "start", "frail.service")
         assert cluster.active("frail.service") == ["node1"]
 
 
@@ -143,7 +143,7 @@ def test_attributes_decide_where_a_unit_goes(cluster: Cluster) -> None:
 
 def test_a_crashed_provider_stops_a_bound_dependant(running: Cluster) -> None:
     running.install(bound_service=f"[X-Synod]\nBindsTo=db.service\nAfter=db.service\nNodes=node3\n{SERVICE}")
-    assert running.systemctl("node1", "start", "bound.service") == 0
+    running.ok("node1", "systemctl", "start", "bound.service")
     assert running.active("bound.service") == ["node3"]
     before = running.invocation("node3", "bound.service")
     running.ok("node1", "sh", "-c", KILL.format("db.service"))
@@ -158,7 +158,7 @@ def test_a_crashed_provider_stops_a_bound_dependant(running: Cluster) -> None:
 
 def test_start_order_is_that_of_the_log_not_of_luck(cluster: Cluster) -> None:
     for _ in range(5):
-        assert cluster.systemctl("node3", "start", "web.service") == 0
+        cluster.ok("node3", "systemctl", "start", "web.service")
         assert cluster.last("node1", "db.service", STARTED) <= cluster.last("node2", "web.service", STARTED)
-        assert cluster.systemctl("node1", "stop", "db.service") == 0
+        cluster.ok("node1", "systemctl", "stop", "db.service")
         assert cluster.last("node2", "web.service", STOPPED) <= cluster.last("node1", "db.service", STOPPING)

@@ -30,7 +30,7 @@ def boot(cluster: Cluster, *nodes: str) -> None:
         cluster.lab.boot(node, wait=False)
     for node in nodes:
         cluster.lab.wait_booted(node, timeout=BOOT_SEC_MAX)
-        assert cluster.systemctl(node, "is-active", "-q", "multi-user.target") == 0
+        cluster.ok(node, "systemctl", "is-active", "-q", "multi-user.target")
     assert time.monotonic() - begun < BOOT_SEC_MAX
 
 
@@ -108,7 +108,7 @@ def test_a_boot_without_an_agent_ends_and_starts_nothing(cluster: Cluster) -> No
             cluster.ok("node2", "systemctl", "unmask", "synod.service")
         cluster.ok("node2", "systemctl", "start", "synod.service")
         cluster.settle()
-        assert cluster.systemctl("node3", "start", "early.service") == 0
+        cluster.ok("node3", "systemctl", "start", "early.service")
         assert cluster.active("early.service") == ["node2"]
 
 
@@ -127,7 +127,7 @@ def where(cluster: Cluster, unit: str) -> list[str]:
 @ONE_RELEASE
 def test_drain_and_move(cluster: Cluster) -> None:
     with cluster.units({"roam.service": f"[X-Synod]\nNodes=node1 node2\n{SERVICE}"}):
-        assert cluster.systemctl("node3", "start", "roam.service") == 0
+        cluster.ok("node3", "systemctl", "start", "roam.service")
         (first,) = where(cluster, "roam.service")
         other = "node2" if first == "node1" else "node1"
         try:
@@ -166,11 +166,11 @@ def test_two_instances_and_instances_everywhere(cluster: Cluster) -> None:
         cluster.ok("node3", "synodctl", "stop", "--wait", "pair.service")
         assert cluster.active("pair.service") == []
 
-        assert cluster.systemctl("node2", "start", "each.service") == 0
+        cluster.ok("node2", "systemctl", "start", "each.service")
         assert cluster.active("each.service") == ["node2"]
         cluster.ok("node3", "synodctl", "start", "--wait", "each.service")
         cluster.wait(lambda: cluster.active("each.service") == list(NODES), "one runs on each node")
-        assert cluster.systemctl("node1", "stop", "each.service") == 0
+        cluster.ok("node1", "systemctl", "stop", "each.service")
         assert cluster.active("each.service") == ["node2", "node3"]
         cluster.ok("node3", "synodctl", "stop", "--wait", "each.service")
         assert cluster.active("each.service") == []
@@ -184,7 +184,7 @@ def test_together_and_apart(cluster: Cluster) -> None:
         "away.service": f"[X-Synod]\nSeparateFrom=base.service\nNodes=node2 node3\n{SERVICE}",
     }
     with cluster.units(units):
-        assert cluster.systemctl("node1", "start", "near.service", "away.service") == 0
+        cluster.ok("node1", "systemctl", "start", "near.service", "away.service")
         (base,) = where(cluster, "base.service")
         assert where(cluster, "near.service") == [base]
         (away,) = where(cluster, "away.service")
@@ -301,7 +301,7 @@ def test_an_upgrade_of_the_package_touches_no_unit(running: Cluster) -> None:
             running.invocation("node1", "db.service"),
             running.invocation("node2", "web.service"),
         )
-    assert running.systemctl("node1", "stop", "db.service") == 0
+    running.ok("node1", "systemctl", "stop", "db.service")
     assert running.last("node2", "web.service", STOPPED) <= running.last("node1", "db.service", STOPPING)
 
 
@@ -333,14 +333,14 @@ def test_isolate_keeps_the_agent_and_the_order(running: Cluster) -> None:
     assert running.active("web.service") == []
     assert running.last("node2", "web.service", STOPPED) <= running.last("node1", "db.service", STOPPING)
     assert running.agent("node1") == agent
-    assert running.systemctl("node3", "start", "web.service") == 0
+    running.ok("node3", "systemctl", "start", "web.service")
     assert running.active("web.service") == ["node2"]
 
 
 @ONE_RELEASE
 def test_a_masked_unit_runs_elsewhere(cluster: Cluster) -> None:
     with cluster.units({"roam.service": f"[X-Synod]\nNodes=node1 node2\n{SERVICE}"}):
-        assert cluster.systemctl("node3", "start", "roam.service") == 0
+        cluster.ok("node3", "systemctl", "start", "roam.service")
         (first,) = where(cluster, "roam.service")
         other = "node2" if first == "node1" else "node1"
         cluster.ok(first, "rm", "/etc/systemd/system/roam.service")  # a file in /etc cannot be masked
@@ -380,14 +380,14 @@ def test_instances_of_a_template(cluster: Cluster) -> None:
     with cluster.units(
         {"worker@.service": f"[X-Synod]\nNodes=node2\nRequires=db.service\nAfter=db.service\n{SERVICE}"}
     ):
-        assert cluster.systemctl("node3", "start", "worker@a.service", "worker@b.service") == 0
+        cluster.ok("node3", "systemctl", "start", "worker@a.service", "worker@b.service")
         assert cluster.active("worker@a.service") == cluster.active("worker@b.service") == ["node2"]
         assert cluster.last("node1", "db.service", STARTED) <= cluster.last(
             "node2", "worker@a.service", STARTED
         )
         cluster.ok("node1", "synodctl", "stop", "--wait", "worker@a.service")
         assert cluster.active("worker@b.service") == ["node2"]
-        assert cluster.systemctl("node1", "stop", "db.service") == 0
+        cluster.ok("node1", "systemctl", "stop", "db.service")
         assert cluster.active("worker@b.service") == []
         cluster.ok("node1", "synodctl", "stop", "--wait", "worker@b.service")
 
@@ -401,23 +401,23 @@ def test_targets_mounts_and_timers(cluster: Cluster) -> None:
         "tick.timer": "[Timer]\nOnCalendar=*-*-* *:*:0/1\nAccuracySec=100ms\n",
     }
     with cluster.units(units):
-        assert cluster.systemctl("node1", "start", "app.target") == 0
+        cluster.ok("node1", "systemctl", "start", "app.target")
         assert cluster.active("app.target") == ["node3"]
         assert cluster.active("web.service") == ["node2"]
-        assert cluster.systemctl("node1", "stop", "db.service") == 0
+        cluster.ok("node1", "systemctl", "stop", "db.service")
         assert cluster.active("web.service") == cluster.active("app.target") == []
 
-        assert cluster.systemctl("node3", "start", "user.service") == 0
+        cluster.ok("node3", "systemctl", "start", "user.service")
         assert (cluster.active("mnt-data.mount"), cluster.active("user.service")) == (["node2"], ["node1"])
-        assert cluster.systemctl("node2", "stop", "mnt-data.mount") == 0
+        cluster.ok("node2", "systemctl", "stop", "mnt-data.mount")
         assert cluster.active("user.service") == cluster.active("mnt-data.mount") == []
 
         for node in NODES:
-            assert cluster.systemctl(node, "start", "tick.timer") == 0
+            cluster.ok(node, "systemctl", "start", "tick.timer")
         assert cluster.active("tick.timer") == []
-        assert cluster.systemctl("node3", "start", "tick.service") == 0
+        cluster.ok("node3", "systemctl", "start", "tick.service")
         for node in NODES:
-            assert cluster.systemctl(node, "start", "tick.timer") == 0
+            cluster.ok(node, "systemctl", "start", "tick.timer")
         assert cluster.active("tick.timer") == ["node1"]
         for node in NODES:
             cluster.ok(node, "systemctl", "stop", "tick.timer")

@@ -119,3 +119,16 @@ async def test_merged_jobs_free_both_places():
     jobs.removed("/job/2", result(2))
     jobs.removed("/job/3", result(3))
     await asyncio.gather(*more)
+
+
+async def test_a_merged_job_that_ends_between_two_replies_ends_for_both():
+    """Seen on real nodes: the second reply and JobRemoved were read in one go, and the caller hung."""
+    jobs, reply = Jobs(), asyncio.Event()
+    first = asyncio.ensure_future(jobs.run(asking("/job/1")))
+    second = asyncio.ensure_future(jobs.run(asking("/job/1", reply)))
+    await settle()
+    reply.set()
+    jobs.removed("/job/1", result(1))
+    async with asyncio.timeout(5):
+        assert await first == await second == result(1)
+    assert jobs.waiting == 0

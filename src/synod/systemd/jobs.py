@@ -62,7 +62,8 @@ class Jobs:
         ended: asyncio.Future[JobResult] | None = None
         try:
             path = await enqueue()
-            # No await between the reply and here: JobRemoved is in _early or still to come.
+            # A signal read together with the reply was handled before this line: JobRemoved is in _early,
+            # or still to come.
             if (early := self._early.get(path)) is not None:
                 return early
             shared = self._waiting.get(path)
@@ -83,7 +84,8 @@ class Jobs:
         future = self._waiting.pop(path, None)
         if future is not None:
             future.set_result(result)
-        elif self._asking:
+        if self._asking:
+            # Also when somebody waited: PID 1 merges jobs, so another caller's reply may name this one, too.
             self._early[path] = result
 
     def keep_only(self, paths: Collection[str], reason: str) -> None:
