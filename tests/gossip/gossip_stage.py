@@ -13,6 +13,8 @@ happened.
     stop A / resume A       SIGSTOP, SIGCONT
     hear A B RUMOUR         A hears from B: alive C 3, suspect C 3 by D, faulty C 3 by D
     heard A B               A hears B's stream now
+    lost A B                A's stream to B fell silent
+    unplug A / plug A       A's own link goes down, comes up: A is told, and nothing passes
     set A NAME [VALUE]      add A B / remove A B / leave A
     doomed A B              from now on they may be called faulty though they run
     state [A B]             print what everyone, or A and B, think
@@ -31,8 +33,18 @@ from synod.gossip.effects import (
     SendPacket,
     StatusChanged,
     StoodStill,
+    Vouched,
 )
-from synod.gossip.events import Event, Leave, MemberAdded, MemberRemoved, SetAttribute, StreamHeard
+from synod.gossip.events import (
+    Event,
+    Leave,
+    MemberAdded,
+    MemberRemoved,
+    OwnLink,
+    SetAttribute,
+    StreamHeard,
+    StreamLost,
+)
 from synod.gossip.messages import (
     Alive,
     Attributes,
@@ -120,6 +132,17 @@ class Stage(World):
     def do_heard(self, name: str, peer: str) -> None:
         self.step(self._host(name), StreamHeard(peer=NodeName(peer)))
 
+    def do_lost(self, name: str, peer: str) -> None:
+        self.step(self._host(name), StreamLost(peer=NodeName(peer)))
+
+    def do_unplug(self, name: str) -> None:
+        self.sever([name], [other for other in self.hosts if other != name])
+        self.step(self._host(name), OwnLink(is_up=False))
+
+    def do_plug(self, name: str) -> None:
+        self.cut = {pair for pair in self.cut if name not in pair}
+        self.step(self._host(name), OwnLink(is_up=True))
+
     def do_set(self, name: str, attribute: str, value: str | None = None) -> None:
         self.step(self._host(name), SetAttribute(name=attribute, value=value))
 
@@ -172,6 +195,8 @@ def describe(effect: Effect) -> str:
             return f"-> {peer} {', '.join(describe_message(message) for message in messages)}"
         case StatusChanged(peer=peer, status=status, incarnation=incarnation, accusers=accusers):
             return f"{peer} {status.value} {incarnation}{' by ' + ' '.join(accusers) if accusers else ''}"
+        case Vouched(peer=peer):
+            return f"{peer} answered without a stream"
         case AttributesChanged(peer=peer, attributes=attributes):
             return f"{peer} has {listed(attributes) or 'no attributes'}"
         case AttributeRejected(name=name, reason=reason):

@@ -43,6 +43,11 @@ def own_stall_goes_unnoticed(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Gossip, "_stood_still", lambda self, span: None)
 
 
+@caught_by("the living are not faulty")
+def own_link_is_no_excuse(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Gossip, "_own_link", lambda self, *, is_up: None)
+
+
 @caught_by("nobody is slandered")
 def stall_does_not_end_the_question(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Detector, "abandon", lambda self: None)

@@ -2,7 +2,8 @@
 """Who is asked next, and whether it answered. SWIM, sections 3.1 and 4.3; Lifeguard, section IV.A.
 
 In every period one member is asked: directly; after a silence again, and through others; at the end of the
-period it is accused, unless its stream was heard meanwhile. All are asked once in a shuffled round before
+period it is accused, unless its stream was heard meanwhile. A member whose stream was lost is asked at once,
+by all ways at the same time: whether it answers decides what its silence means. All are asked once in a shuffled round before
 any is asked again, so the time to the first question has a bound. A helper that gets no answer says so, and
 shows that at least the two of them can talk.
 """
@@ -11,7 +12,7 @@ from dataclasses import dataclass, field
 
 from synod.base.ids import NodeName
 from synod.base.usec import Usec
-from synod.gossip.effects import DatagramsBlocked
+from synod.gossip.effects import DatagramsBlocked, Vouched
 from synod.gossip.members import Member, Status
 from synod.gossip.messages import Ack, Nack, Ping, PingRequest
 from synod.gossip.opinions import Opinions
@@ -72,6 +73,11 @@ class Detector:
             times.append(self._next)
         return min(times, default=None)
 
+    @property
+    def asked_member(self) -> Member | None:
+        """Whose answer is awaited."""
+        return None if self._probe is None else self._probe.member
+
     # Members
 
     def add(self, member: Member) -> None:
@@ -93,13 +99,15 @@ class Detector:
                         if member.name not in (relay.asker, relay.target)}
 
     def hasten(self, member: Member) -> None:
-        """Ask a member next."""
+        """Ask a member next; now, when nobody's answer is awaited."""
         place = self._order.index(member)
         if place >= self._cursor:
             self._order.insert(self._cursor, self._order.pop(place))
         else:
             self._order.insert(self._cursor - 1, self._order.pop(place))
             self._cursor -= 1
+        if self._probe is None:
+            self._next = self._state.now
 
     # Time
 
@@ -146,6 +154,8 @@ class Detector:
         self._probe = _Probe(member=member, seq=self._new_seq(), began=state.now, end=self._next,
                              ask_others=Usec(state.now + state.health.scaled(state.timing.probe_timeout)))
         self._ping(member, self._probe.seq)
+        if member.stream_lost is not None:
+            self._ask_helpers(self._probe)
 
     def _ping(self, member: Member, seq: int) -> None:
         """Ask; who is accused is told so in the same packet, and refutes in the next (Lifeguard, IV.C)."""
@@ -153,16 +163,22 @@ class Detector:
         self._state.send(member.name, Ping(seq=seq), *accusation)
 
     def _ask_others(self, probe: _Probe) -> None:
+        probe.ask_others = None
+        self._ping(probe.member, probe.seq)
+        self._ask_helpers(probe)
+
+    def _ask_helpers(self, probe: _Probe) -> None:
         state, member = self._state, probe.member
         others = [other for other in state.members.reachable() if other is not member]
-        probe.ask_others = None
-        probe.helpers = tuple(helper.name for helper in state.some(others, state.timing.helpers))
-        self._ping(member, probe.seq)
-        for helper in probe.helpers:
+        helpers = [helper.name for helper in state.some(others, state.timing.helpers)]
+        probe.helpers = tuple(dict.fromkeys((*probe.helpers, *helpers)))
+        for helper in helpers:
             state.send(helper, PingRequest(seq=probe.seq, target=member.name))
 
     def _failed(self, probe: _Probe) -> None:
         state, member = self._state, probe.member
+        if state.deaf_since is not None:
+            return
         state.health.worsen(len(probe.helpers) - len(probe.nacks) if probe.helpers else 1)
         if not member.has_stream(state.now, probe.began):
             self._opinions.accuse(member)
@@ -172,8 +188,10 @@ class Detector:
             member.is_blocked = True
             state.effects.append(DatagramsBlocked(peer=member.name, is_blocked=True))
 
-    def _answered(self, member: Member) -> None:
-        self._probe = None
+    def _answered(self, probe: _Probe) -> None:
+        self._probe, member = None, probe.member
+        if member.stream_lost is not None and member.stream_lost <= probe.began:
+            self._state.effects.append(Vouched(peer=member.name))
         self._state.health.improve()
         member.deaf_probes = 0
         if member.is_blocked:
@@ -200,7 +218,7 @@ class Detector:
         """Take an answer, and pass it on where it was asked for by another."""
         probe, relay = self._probe, self._relays.get(ack.seq)
         if probe is not None and probe.seq == ack.seq and peer in (probe.member.name, *probe.helpers):
-            self._answered(probe.member)
+            self._answered(probe)
         elif relay is not None and relay.target == peer:
             del self._relays[ack.seq]
             self._state.send(relay.asker, Ack(seq=relay.seq))

@@ -30,6 +30,13 @@ class StatusChanged:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Vouched:
+    """A peer without a stream answered a question that was asked since the stream was lost: it lived then."""
+
+    peer: NodeName
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AttributesChanged:
     """A peer's attributes are now these, all of them."""
 
@@ -70,5 +77,5 @@ class StoodStill:
     """By how much it was late."""
 
 
-Effect = (SendPacket | StatusChanged | AttributesChanged | AttributeRejected | Refuted | DatagramsBlocked
-          | StoodStill)
+Effect = (SendPacket | StatusChanged | Vouched | AttributesChanged | AttributeRejected | Refuted
+          | DatagramsBlocked | StoodStill)

@@ -4,6 +4,7 @@
 from dataclasses import dataclass
 
 from synod.base.ids import NodeName
+from synod.base.usec import Usec
 from synod.gossip.messages import Message
 
 
@@ -25,9 +26,14 @@ class PacketReceived:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamHeard:
-    """Anything arrived on the stream of ``peer``, were it a heartbeat: it lives."""
+    """Anything arrived on the stream of ``peer``, were it a heartbeat: it lives.
+
+    Need be told only of those who are awaited, before a Tick, and of a new stream.
+    """
 
     peer: NodeName
+    at: Usec | None = None
+    """When, by the clock of the steps; None: just now."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +41,13 @@ class StreamLost:
     """The stream of ``peer`` broke or fell silent: a reason to ask it next."""
 
     peer: NodeName
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnLink:
+    """This node's own link went down, or came up again; it is up until something else is said."""
+
+    is_up: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,5 +77,5 @@ class Leave:
     """This node is about to fall silent on purpose: say farewell. Done once the deadline is None."""
 
 
-Event = (Tick | PacketReceived | StreamHeard | StreamLost | MemberAdded | MemberRemoved | SetAttribute
-         | Leave)
+Event = (Tick | PacketReceived | StreamHeard | StreamLost | OwnLink | MemberAdded | MemberRemoved
+         | SetAttribute | Leave)

@@ -10,8 +10,8 @@ Laws
    they arrive; and of two profiles the greater version.
 4. Only a node itself raises its incarnation, and it does whenever it is accused. Whoever repeats an
    accusation to one who knows of its refutation is told.
-5. Nobody is accused who was heard on a stream since it was asked, nor by a node that stood still meanwhile.
-   A node that can never keep time therefore accuses nobody; the others accuse it.
+5. Nobody is accused who was heard on a stream since it was asked, nor by a node that stood still meanwhile
+   or whose own link is down. A node that can never keep time therefore accuses nobody; the others accuse it.
 6. What one says on one's own account is a suspicion; a fault is what nobody refuted in time. Faults learnt
    from comparing notes are suspicions again.
 7. Whatever a peer sends may be late, repeated, lost or senseless. It is ignored then, and never raises.
@@ -40,6 +40,7 @@ from synod.gossip.events import (
     Leave,
     MemberAdded,
     MemberRemoved,
+    OwnLink,
     PacketReceived,
     SetAttribute,
     StreamHeard,
@@ -111,6 +112,14 @@ class Gossip:
         """What is thought of all others, in the order in which they became members."""
         return tuple(member.view for member in self._state.members)
 
+    @property
+    def awaited(self) -> tuple[NodeName, ...]:
+        """Peers for whom it matters now whether their streams are heard: who is asked, and who is accused."""
+        asked = self._detector.asked_member
+        names = [] if asked is None else [asked.name]
+        names += [member.name for member in self._state.members.accused]
+        return tuple(dict.fromkeys(names))
+
     def view(self, peer: NodeName) -> MemberView | None:
         """Return what is thought of a peer; None for who is no member."""
         member = self._state.members.get(peer)
@@ -149,6 +158,8 @@ class Gossip:
                     self._receive(peer, messages)
             case StreamHeard() | StreamLost() | MemberAdded() | MemberRemoved():
                 self._take(event)
+            case OwnLink(is_up=is_up):
+                self._own_link(is_up=is_up)
             case SetAttribute(name=name, value=value):
                 self._myself.set_attribute(name, value)
             case Leave():
@@ -160,11 +171,22 @@ class Gossip:
 
     def _stood_still(self, span: Usec) -> None:
         """Count the time that this node missed for nothing, and leave a period for what waits to be read."""
-        state = self._state
-        state.health.worsen(1)
+        self._state.health.worsen(1)
+        self._excuse(span)
+        self._state.effects.append(StoodStill(span=span))
+
+    def _own_link(self, *, is_up: bool) -> None:
+        """Conclude nothing while this node is cut off by its own link."""
+        state, since = self._state, self._state.deaf_since
+        if not is_up and since is None:
+            state.deaf_since = state.now
+        elif is_up and since is not None:
+            state.deaf_since = None
+            self._excuse(Usec(state.now - since))
+
+    def _excuse(self, span: Usec) -> None:
         self._detector.abandon()
-        self._opinions.postpone(Usec(span + state.timing.probe_interval))
-        state.effects.append(StoodStill(span=span))
+        self._opinions.postpone(Usec(span + self._state.timing.probe_interval))
 
     def _tick(self) -> None:
         if not self._myself.is_leaving:
@@ -195,20 +217,22 @@ class Gossip:
         if member is None:
             return
         match event:
-            case StreamHeard():
-                self._heard_stream(member)
+            case StreamHeard(at=at):
+                self._heard_stream(member, state.now if at is None else min(at, state.now))
             case StreamLost():
-                member.stream_heard = None
+                member.stream_heard, member.stream_lost = None, state.now
                 self._detector.hasten(member)
             case MemberRemoved():
                 self._detector.remove(member)
                 state.members.remove(name)
                 state.queue.forget(name)
 
-    def _heard_stream(self, member: Member) -> None:
+    def _heard_stream(self, member: Member, at: Usec) -> None:
         """Note that a member lives; if it is accused it should know, and refute."""
         state = self._state
-        member.stream_heard = state.now
+        if at < max(member.stream_heard or 0, member.stream_lost or 0):
+            return
+        member.stream_heard, member.stream_lost = at, None
         if member.status is Status.ALIVE or self._myself.is_leaving:
             return
         if member.told is None or state.now - member.told >= state.timing.probe_interval:

@@ -54,7 +54,7 @@ class Member:
     """One other member."""
 
     __slots__ = ("accusers", "deaf_probes", "incarnation", "is_blocked", "name", "profile", "status",
-                 "stream_heard", "suspicion", "told")
+                 "stream_heard", "stream_lost", "suspicion", "told")
 
     def __init__(self, name: NodeName) -> None:
         self.name = name
@@ -65,6 +65,8 @@ class Member:
         self.suspicion: Suspicion | None = None
         self.profile = Profile(node=name, incarnation=0, sequence=0, attributes=())
         self.stream_heard: Usec | None = None
+        self.stream_lost: Usec | None = None
+        """Since when it has no stream; None while it has one, or never had."""
         self.told: Usec | None = None
         """When it was last told of an accusation because its stream proved it alive."""
         self.deaf_probes = 0
@@ -127,6 +129,11 @@ class Members:
     def suspects(self) -> list[Member]:
         """Members whose suspicion runs."""
         return list(self._suspects.values())
+
+    @property
+    def accused(self) -> list[Member]:
+        """Members that are suspected or held faulty."""
+        return [member for member in self._all.values() if member.status in (Status.SUSPECT, Status.FAULTY)]
 
     def get(self, name: NodeName) -> Member | None:
         """Return a member, or None."""

@@ -27,7 +27,9 @@ class Opinions:
 
     @property
     def deadline(self) -> Usec | None:
-        """When the next suspicion ends."""
+        """When the next suspicion ends; none does while this node is cut off by its own link."""
+        if self._state.deaf_since is not None:
+            return None
         return min((member.suspicion.deadline for member in self._state.members.suspects
                     if member.suspicion is not None), default=None)
 
@@ -68,7 +70,7 @@ class Opinions:
     def tick(self) -> None:
         """Draw the conclusion from suspicions that nobody refuted in time."""
         state = self._state
-        for member in state.members.suspects:
+        for member in state.members.suspects if state.deaf_since is None else ():
             suspicion = member.suspicion
             if suspicion is None or state.now < suspicion.deadline:
                 continue

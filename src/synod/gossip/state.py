@@ -31,6 +31,8 @@ class State:
         self.queue = Queue()
         self.health = Health()
         self.now = Usec(0)
+        self.deaf_since: Usec | None = None
+        """Since when this node's own link is down: whoever is missed then is missed because of that."""
         self.effects: list[Effect] = []
 
     def send(self, peer: NodeName, *messages: Message) -> None:
