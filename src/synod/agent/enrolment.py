@@ -18,6 +18,7 @@ from synod.net.authority import (
     issue,
 )
 from synod.net.join import Wish, join
+from synod.net.keychain import found_keys
 from synod.net.keys import TlsIdentity, load_authority, save_authority_key, save_identity
 from synod.net.tokens import hash_secret, parse_token
 from synod.wire.join import JoinReply, JoinRequest
@@ -38,6 +39,7 @@ def found(files: MembershipFiles, cluster: str, node: NodeName, address: str, po
     save_authority_key(files.keys, authority)
     identity = TlsIdentity(authority_pem=authority.certificate_pem, certificate_pem=certificate, key_pem=key)
     save_identity(files.keys, identity)
+    found_keys(files.keys)
     who = cluster_of(authority.certificate_pem)
     return Membership(
         cluster=cluster, cluster_id=who.id, node=node, address=address, port=port, is_founder=True,

@@ -3,9 +3,10 @@
 
 In every period one member is asked: directly; after a silence again, and through others; at the end of the
 period it is accused, unless its stream was heard meanwhile. A member whose stream was lost is asked at once,
-by all ways at the same time: whether it answers decides what its silence means. All are asked once in a shuffled round before
-any is asked again, so the time to the first question has a bound. A helper that gets no answer says so, and
-shows that at least the two of them can talk.
+by all ways at the same time: whether it answers decides what its silence means.
+
+All are asked once in a shuffled round before any is asked again, so the time to the first question has a
+bound. A helper that gets no answer says so, and shows that at least the two of them can talk.
 """
 
 from dataclasses import dataclass, field

@@ -31,7 +31,7 @@ class StatusChanged:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Vouched:
-    """A peer without a stream answered a question that was asked since the stream was lost: it lived then."""
+    """A peer whose stream is lost answered a question that was asked since: it lived then."""
 
     peer: NodeName
 

@@ -114,7 +114,7 @@ class Gossip:
 
     @property
     def awaited(self) -> tuple[NodeName, ...]:
-        """Peers for whom it matters now whether their streams are heard: who is asked, and who is accused."""
+        """Peers whose streams matter now: who is asked, and who is accused."""
         asked = self._detector.asked_member
         names = [] if asked is None else [asked.name]
         names += [member.name for member in self._state.members.accused]

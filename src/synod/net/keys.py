@@ -83,5 +83,5 @@ def load_authority(directory: Path) -> Authority | None:
 
 def forget(directory: Path) -> None:
     """Remove everything that proves membership, as leaving does; raise StorageError."""
-    for name in ("node.pem", "authority.key", "authority.pem"):
+    for name in ("node.pem", "authority.key", "authority.pem", "gossip.key"):
         remove_file(directory / name)
