@@ -4,8 +4,11 @@
 from dataclasses import dataclass
 
 from synod.base.ids import NodeName
+from synod.base.usec import Usec
 from synod.engine.messages import Direct, Relay
 from synod.engine.requests import Request
+from synod.gossip.members import Status
+from synod.gossip.messages import Attributes
 from synod.ledger.messages import Message
 from synod.model.spec import UnitSpec
 from synod.model.unit import LocalUnit
@@ -38,6 +41,44 @@ class PeerLost:
     peer: NodeName
     is_silent: bool = False
     """Whether nothing came any more, instead of a word that the stream is over."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeerThought:
+    """What gossip thinks of a peer changed: an opinion of several nodes, never a proof."""
+
+    peer: NodeName
+    status: Status
+    accusers: tuple[NodeName, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeerVouched:
+    """A peer whose stream is lost answered a datagram that was sent since, itself or by way of another."""
+
+    peer: NodeName
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeerFacts:
+    """What a node says of itself by gossip, all of it; what the log says of nodes is another matter."""
+
+    peer: NodeName
+    facts: Attributes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoodStill:
+    """This node did not run when it should have; whom it missed meanwhile may be well."""
+
+    span: Usec
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnLinkChanged:
+    """The link over which this node is reached went down or came up."""
+
+    is_up: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,6 +171,11 @@ Event = (
     | Received
     | PeerConnected
     | PeerLost
+    | PeerThought
+    | PeerVouched
+    | PeerFacts
+    | StoodStill
+    | OwnLinkChanged
     | Persisted
     | PersistFailed
     | UnitSeen

@@ -4,14 +4,16 @@
 from synod.base.ids import NodeName
 from synod.engine.desk import Desk
 from synod.engine.effects import Connect, Disconnect
+from synod.engine.hearsay import Hearsay
 from synod.model.command import NodeState
 
 
 class Links:
     """The streams that were asked for."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: Desk, hearsay: Hearsay) -> None:
         self._desk = desk
+        self._hearsay = hearsay
         self._links: dict[NodeName, tuple[str, int, str]] = {}
 
     def replayed(self) -> None:
@@ -34,6 +36,7 @@ class Links:
         is_replay = not desk.is_registered
         for name in [] if is_replay else [name for name in self._links if name not in members]:
             del self._links[name]
+            self._hearsay.forget(name)
             desk.put(Disconnect(peer=name))
         for name, link in members.items():
             if self._links.get(name) != link and not (is_replay and name in self._links):

@@ -20,6 +20,7 @@ from synod.base.usec import Usec
 from synod.engine import events
 from synod.engine.desk import Desk
 from synod.engine.effects import Effect
+from synod.engine.hearsay import Hearsay
 from synod.engine.lease import Lease, LeaseTiming
 from synod.engine.logside import LogSide
 from synod.engine.messages import LeaseReply
@@ -113,6 +114,11 @@ class Node:
         return self._parts.lease
 
     @property
+    def hearsay(self) -> Hearsay:
+        """What gossip thinks of the peers."""
+        return self._parts.hearsay
+
+    @property
     def state(self) -> ClusterState:
         """What this node knows of the cluster."""
         return self.desk.state
@@ -155,6 +161,14 @@ class Node:
                 self._log.post(log_events.PersistFailed(seq=seq))
             case events.UnitSeen() | events.JobDone() | events.SpecsLoaded():
                 self._digest_units(event)
+            case (
+                events.PeerThought()
+                | events.PeerVouched()
+                | events.PeerFacts()
+                | events.StoodStill()
+                | events.OwnLinkChanged()
+            ):
+                self._parts.hearsay.take(event)
             case _:
                 self._digest_local(event)
 

@@ -13,6 +13,7 @@ from synod.engine.farewell import Farewell
 from synod.engine.fencing import Fencing
 from synod.engine.front import Front
 from synod.engine.guard import Guard
+from synod.engine.hearsay import Hearsay
 from synod.engine.holds import Holds
 from synod.engine.keeper import Keeper
 from synod.engine.lease import Lease, LeaseTiming
@@ -53,7 +54,8 @@ class Parts:
         lease: LeaseTiming,
     ) -> None:
         self.proposals: Final = Proposals(desk.me, f"{desk.boot}/{desk.agent}", log.propose)
-        self.links: Final = Links(desk)
+        self.hearsay: Final = Hearsay(desk)
+        self.links: Final = Links(desk, self.hearsay)
         self.readiness: Final = Readiness(desk)
         self.barriers: Final = Barriers(desk, self.readiness)
         self.judge: Final = Judge(desk, self.readiness, self.barriers)
@@ -71,7 +73,9 @@ class Parts:
         self.lease: Final = Lease(desk, lease, log.confirm)
         self.guard: Final = Guard(desk, self.lease, self.keeper)
         self.fencing: Final = Fencing(desk, self.proposals)
-        self.vigil: Final = Vigil(desk, self.lease, self.proposals, self.fencing, log.hand_over_to)
+        self.vigil: Final = Vigil(
+            desk, self.lease, self.hearsay, self.proposals, self.fencing, log.hand_over_to
+        )
         self.duty: Final = Duty(desk, self.proposals, log.change_members)
         self.front: Final = Front(
             desk,

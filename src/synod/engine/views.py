@@ -7,6 +7,7 @@ from dataclasses import fields
 from synod.base.exits import ExitStatus
 from synod.base.ids import UnitName
 from synod.engine.bounds import bounds
+from synod.engine.hearsay import VERSION
 from synod.engine.node import Node
 from synod.ledger.effects import Role
 from synod.model.command import NodeState, RoleWish
@@ -30,6 +31,8 @@ def _node(node: Node, row: NodeRow) -> Json:
         "state": _node_state(node, row),
         "leader": node.ledger.leader == row.name,
         "attributes": dict(sorted(row.attributes.items())),
+        "suspected_by": [str(name) for name in node.hearsay.accusers(row.name)],
+        "version": node.hearsay.fact(row.name, VERSION),
     }
 
 
@@ -43,7 +46,7 @@ def _node_state(node: Node, row: NodeRow) -> str:
     is_near = row.name == node.desk.me or row.name in node.desk.connected
     if row.state is NodeState.ONLINE and row.is_drained:
         return "drained"
-    if row.state is NodeState.ONLINE and not is_near:
+    if row.state is NodeState.ONLINE and (not is_near or node.hearsay.accusers(row.name)):
         return "suspect"
     return row.state.value
 

@@ -6,6 +6,10 @@ confirms, or the end of a lease with a fuse. A stream that was *reset* shows a m
 agent is probably being restarted; a stream that fell *silent* shows nothing, and counts at once when nobody
 else hears the node. A node whose lease has run out is lost whoever hears it: its units have stopped. Before
 that, a leader that does not hear a node gives way to a voter that does.
+
+Two things contradict a silence: a peer that hears the node on its stream, for as long as it does; and an
+answer of the node to a datagram, by whichever way, for as long as a lease, unless gossip misses it again. A
+leader that stood still lately, or whose own link is down, concludes nothing from any silence.
 """
 
 from collections.abc import Callable
@@ -17,6 +21,7 @@ from synod.base.messages import MessageId
 from synod.base.usec import USEC_PER_MSEC, USEC_PER_SEC, Usec
 from synod.engine.desk import Desk
 from synod.engine.fencing import Fencing
+from synod.engine.hearsay import Hearsay
 from synod.engine.lease import Lease
 from synod.engine.messages import Hearing
 from synod.engine.proposals import Proposals
@@ -57,12 +62,14 @@ class Vigil:
         self,
         desk: Desk,
         lease: Lease,
+        hearsay: Hearsay,
         proposals: Proposals,
         fencing: Fencing,
         hand_over_to: Callable[[NodeName], bool],
     ) -> None:
         self._desk = desk
         self._lease = lease
+        self._hearsay = hearsay
         self._proposals = proposals
         self._fencing = fencing
         self._hand_over_to = hand_over_to
@@ -79,7 +86,12 @@ class Vigil:
         """When to look again at a silent node."""
         if not self.is_leading:
             return None
-        marks = [mark for loss in self._losses.values() for mark in (loss.news_at, loss.patience)]
+        marks = [
+            mark
+            for name, loss in self._losses.items()
+            for mark in (loss.news_at, loss.patience, self._patience(name, loss))
+        ]
+        marks += [mark for mark in (self._hearsay.deadline,) if mark is not None]
         marks += [end for end in map(self._lease.ends_at, self._desk.state.nodes) if end is not None]
         near = self._fencing.deadline
         return min((mark for mark in (*marks, *near) if mark > self._desk.now), default=None)
@@ -153,9 +165,18 @@ class Vigil:
         if self._is_heard_by_others(name):
             self._give_way(name)
             return ""
-        if loss.patience > self._desk.now:
+        if self._hearsay.is_blind or self._patience(name, loss) > self._desk.now:
             return ""
         return "its stream fell silent" if loss.is_silent else "its stream was reset, and it is not back"
+
+    def _patience(self, name: NodeName, loss: _Loss) -> Usec:
+        """Say until when a loss means nothing; who answers datagrams has a lease's time to come back.
+
+        Not more: of one that can be told nothing, nothing can be had.
+        """
+        if self._hearsay.is_vouched_for(name, loss.since):
+            return max(loss.patience, Usec(loss.since + self._lease.timing.lease))
+        return loss.patience
 
     def _give_way(self, name: NodeName) -> None:
         """Let a voter lead that hears this node's peers and the missing one as well."""
