@@ -14,7 +14,6 @@ from synod.base.ids import NodeName, UnitName, is_node_name, is_unit_name
 from synod.base.usec import Usec
 from synod.engine import requests, views
 from synod.engine.events import Asked, ClientGone
-from synod.engine.node import Node
 
 Params = Mapping[str, Json]
 WAITER_VERBS: Final = ("place", "want", "release", "drain", "unmanaged")
@@ -158,7 +157,7 @@ class Answers:
                     {"member": False, "version": __version__},
                 )
             case "status" | "list-nodes" | "list-units" | "show" | "why" | "bounds":
-                self._view(client, self._agent.require_member().node, method, params)
+                self._view(client, self._agent.require_member(), method, params)
             case _:
                 member = self._agent.require_member()
                 if method == "start":
@@ -167,10 +166,12 @@ class Answers:
                     self._leaving[client.number] = None
                 member.feed(Asked(client=client.number, request=_request(method, params)))
 
-    def _view(self, client: Client, node: Node, method: str, params: Params) -> None:
+    def _view(self, client: Client, member: RunningMember, method: str, params: Params) -> None:
+        node = member.node
         match method:
             case "status":
-                client.answer(views.exit_of_health(node), data=views.status(node) | {"version": __version__})
+                more: dict[str, Json] = {"version": __version__, "gossip": member.gossip}
+                client.answer(views.exit_of_health(node), data=views.status(node) | more)
             case "list-nodes":
                 client.answer(0, data=views.list_nodes(node))
             case "list-units":

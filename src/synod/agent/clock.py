@@ -13,6 +13,11 @@ def now() -> Usec:
     return Usec(time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1000)
 
 
+def wall_clock() -> Usec:
+    """Return the time of day: unlike CLOCK_BOOTTIME it grows over boots, unless somebody sets it back."""
+    return Usec(time.time_ns() // 1000)
+
+
 def boot_id(soft_reboots: int = 0) -> str:
     """Return this node's incarnation: the kernel's boot id and how often userspace was replaced since."""
     text = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()

@@ -9,9 +9,12 @@ from synod.agent.clock import SystemEntropy, now
 from synod.agent.enrolment import Doorkeeper
 from synod.agent.fencer import Fencer
 from synod.agent.fusefeeder import FuseFeeder
+from synod.agent.gossiper import Gossiper
 from synod.agent.host import Host
+from synod.agent.keybearer import KeyBearer
 from synod.agent.logwriter import LogWriter
 from synod.agent.membership import Member, Membership, MembershipFiles
+from synod.agent.ownlink import OwnLink
 from synod.agent.performer import Clients, Performer
 from synod.agent.streams import Streams
 from synod.agent.surroundings import Surroundings
@@ -22,8 +25,10 @@ from synod.base.usec import Usec
 from synod.engine.events import Asked, ClientGone, Event
 from synod.engine.node import Node
 from synod.engine.requests import Admit, Request
+from synod.ledger.effects import Role
 from synod.ledger.timing import Timing
 from synod.net.join import JoinService
+from synod.net.keychain import Keychain
 from synod.net.keys import load_identity
 from synod.systemd.gatefiles import GateFiles
 from synod.systemd.journal import Journal
@@ -66,6 +71,17 @@ class RunningMember:
         self._streams = Streams(
             identity, others, join, self.feed, lambda: not node.desk.is_registered
         )
+        keychain = Keychain(files.keys, membership.cluster_id)
+        self._keys = KeyBearer(membership.node, keychain, self._streams.offer_keys)
+        self._gossiper = Gossiper(
+            node=membership.node,
+            keys=self._keys,
+            heard=self._streams.heard,
+            feed=self.feed,
+            journal=journal,
+        )
+        self._streams.watch = self._gossiper
+        self._own_link = OwnLink(membership.address, self._gossiper.own_link_changed)
         self._fencer = Fencer(self.feed, journal)
         performer = Performer(
             node=membership.node,
@@ -81,7 +97,7 @@ class RunningMember:
             left=left,
         )
         self._host = Host(node, performer.perform)
-        self._refreshing: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
 
     def _make_node(self, boot: str, gate_files: GateFiles, timing: Timing, *, is_booting: bool) -> Node:
         """Start from what is durable; gates that an earlier incarnation left open are closed."""
@@ -111,14 +127,17 @@ class RunningMember:
 
     def start(self, address: str = "") -> None:
         """Listen and begin; raise SynodError when the port is taken."""
+        self._gossiper.start(address, self.membership.port)
         self._streams.start(address, self.membership.port)
-        self._refreshing = asyncio.get_running_loop().create_task(self._keep_members())
+        loop = asyncio.get_running_loop()
+        self._tasks = [loop.create_task(self._keep_members()), loop.create_task(self._own_link.run())]
 
     async def stop(self) -> None:
         """Stop; what is queued is written and sent first."""
         self._host.close()
-        if self._refreshing is not None:
-            self._refreshing.cancel()
+        self._gossiper.stop()
+        for task in self._tasks:
+            task.cancel()
         await self._writer.close()
         await self._streams.stop()
 
@@ -163,6 +182,11 @@ class RunningMember:
         if client >= 0:
             self._clients.extend(client, span)
 
+    @property
+    def gossip(self) -> dict[str, int | dict[str, int]]:
+        """Figures of gossip, for admins."""
+        return self._gossiper.figures
+
     # Letting nodes in
 
     async def admit(self, request: Admit) -> None:
@@ -177,6 +201,13 @@ class RunningMember:
             Member(name=row.name, address=row.address, port=row.port, fingerprint=row.fingerprint)
             for row in self.node.state.nodes.values()
         )
+
+    def _keep_keys(self, before: tuple[Member, ...], members: tuple[Member, ...]) -> None:
+        """Replace the gossip key after a removal, while this node leads (safety rule 4.6)."""
+        names = [member.name for member in members]
+        if any(member.name not in names for member in before):
+            self._keys.renew(names)
+        self._keys.retire(names)
 
     def _granted(self) -> tuple[UnitName, ...]:
         node = self.node.desk.me
@@ -193,6 +224,8 @@ class RunningMember:
             self._surroundings.accompany(self._granted())
             members = self.members()
             self._fencer.members_are(member.name for member in members if member.name != saved.node)
+            if self.node.ledger.role is Role.LEADER:
+                self._keep_keys(saved.members, members)
             if self.node.desk.is_registered and members != saved.members:
                 self._streams.keep_only([member.name for member in members])
                 saved = Membership(

@@ -5,7 +5,8 @@ Until the log has been read the members known at the last start are allowed; fro
 """
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from typing import Protocol
 
 from synod.agent.membership import Member
 from synod.base.codec import MalformedError
@@ -22,10 +23,28 @@ from synod.wire.messages import decode_message, encode_message
 
 MESSAGE_KIND = 1
 """Frame kind of all messages between agents."""
+KEYS_KIND = 2
+"""Frame kind of gossip keys: a secret that passes no core."""
 REFUSALS_LOGGED_MAX = 20
 """Callers turned away that are named in the journal at the most: anybody can cause such a line."""
 
 _logger = logging.getLogger(__name__)
+
+
+class Watch(Protocol):
+    """Whoever else wants to know of the streams."""
+
+    def members_are(self, peers: Mapping[NodeName, PeerAddress]) -> None:
+        """Note to whom streams are kept."""
+
+    def stream_began(self, peer: NodeName) -> None:
+        """Note a new stream."""
+
+    def stream_ended(self, peer: NodeName) -> None:
+        """Note that a stream is gone."""
+
+    def keys_offered(self, peer: NodeName, data: bytes) -> None:
+        """Take the gossip keys that a peer has."""
 
 
 class Streams:
@@ -39,6 +58,7 @@ class Streams:
         self._is_replaying = is_replaying
         self._members = {member.name: member for member in members}
         self._refusals = 0
+        self.watch: Watch | None = None
         self._pool = StreamPool(
             identity, self, self._is_allowed, serve_join=join.serve if join is not None else None
         )
@@ -82,14 +102,23 @@ class Streams:
             del self._members[name]
         self._announce()
 
+    def offer_keys(self, peer: NodeName, data: bytes) -> None:
+        """Hand gossip keys to a peer, or drop them when there is no stream."""
+        self._pool.send(peer, KEYS_KIND, data)
+
+    def heard(self, peer: NodeName) -> float | None:
+        """Return the loop time at which a peer last showed a sign of life; None without a stream."""
+        return self._pool.heard(peer)
+
     def problem(self, peer: NodeName) -> str | None:
         """Say why there is no stream to a member."""
         return self._pool.problem(peer)
 
     def _announce(self) -> None:
-        self._pool.set_peers(
-            {name: PeerAddress(host=one.address, port=one.port) for name, one in self._members.items()}
-        )
+        peers = {name: PeerAddress(host=one.address, port=one.port) for name, one in self._members.items()}
+        self._pool.set_peers(peers)
+        if self.watch is not None:
+            self.watch.members_are(peers)
 
     def _is_allowed(self, name: NodeName, fingerprint: str) -> bool:
         member = self._members.get(name)
@@ -99,10 +128,14 @@ class Streams:
 
     def on_connected(self, peer: NodeName) -> None:
         """Pass on."""
+        if self.watch is not None:
+            self.watch.stream_began(peer)
         self._feed(PeerConnected(peer=peer))
 
     def on_message(self, peer: NodeName, kind: int, data: bytes) -> None:
         """Pass on what can be read; a newer peer may say more than this agent understands."""
+        if kind == KEYS_KIND and self.watch is not None:
+            self.watch.keys_offered(peer, data)
         if kind != MESSAGE_KIND:
             return
         try:
@@ -116,6 +149,8 @@ class Streams:
         """Pass on."""
         _logger.info("Stream to '%s' lost: %s", peer, reason)
         self._feed(PeerLost(peer=peer, is_silent=reason.startswith(SILENCE)))
+        if self.watch is not None:
+            self.watch.stream_ended(peer)
 
     def on_refused(self, address: str, reason: str) -> None:
         """Log the first callers that were turned away."""

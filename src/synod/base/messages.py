@@ -27,6 +27,9 @@ class MessageId(StrEnum):
     FENCING_FAILED = "dfda43f03827458cac001b7ab98d0464"
     """SYNOD_PEER=, SYNOD_REASON="""
 
+    DATAGRAMS_BLOCKED = "96b4dc5c9ef447e0927965061676178b"
+    """SYNOD_PEER="""
+
     QUORUM_LOST = "33c15b41bdba4f4cbc3821d742d40bd8"
     """SYNOD_REASON="""
 

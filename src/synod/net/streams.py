@@ -147,6 +147,11 @@ class StreamPool:
         """Peers that messages can be exchanged with, by name."""
         return tuple(sorted(self._links))
 
+    def heard(self, peer: NodeName) -> float | None:
+        """Return the loop time at which a connected peer last showed a sign of life; None for any other."""
+        link = self._links.get(peer)
+        return None if link is None else link.heard
+
     def problem(self, peer: NodeName) -> str | None:
         """Return why there is no connection to a peer of ``set_peers``, in words; None when there is one."""
         dialer = self._dialers.get(peer)
