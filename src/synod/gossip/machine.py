@@ -164,6 +164,7 @@ class Gossip:
                 self._myself.set_attribute(name, value)
             case Leave():
                 self._myself.leave()
+                self._round_due = state.now  # who leaves has no time to wait for the next round
             case _:
                 assert_never(event)
         effects, state.effects = tuple(state.effects), []
