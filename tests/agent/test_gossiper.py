@@ -23,7 +23,7 @@ from synod.engine.events import (
 )
 from synod.gossip.members import Status
 from synod.net.keychain import Keychain, found_keys
-from synod.net.sealed import PACKET_BYTES_MAX, Rejection, Sealer, new_session
+from synod.net.sealed import PACKET_BYTES_MAX, Sealer, new_session
 from synod.net.streams import PeerAddress
 from synod.systemd.journal import Journal
 
@@ -180,7 +180,7 @@ def figure(node: Node, name: str) -> int:
 async def test_a_port_that_is_taken_is_one_line(make: Make, tmp_path: Path) -> None:
     (a,) = make(A)
     other = Gossiper(node=B, keys=KeyBearer(B, Keychain(tmp_path / "b", "prod.1"), lambda *_: None),
-                     heard=lambda _: None, feed=lambda _: None, journal=Journal(tmp_path / "no"))  # fmt: skip
+                     heard=lambda _: None, feed=lambda _: None, journal=Journal(tmp_path))  # fmt: skip
     with pytest.raises(SynodError, match="cannot use UDP"):
         other.start(LOOPBACK, a.gossiper.port)
     other.stop()

@@ -28,6 +28,12 @@ class End:
     def received(self, peer: NodeName, data: bytes) -> None:
         self.heard.append(data.decode())
 
+    def received_datagram(self, peer: NodeName, data: bytes) -> None:
+        self.heard.append(f"~{data.decode()}")
+
+    def link_changed(self, *, is_up: bool) -> None:
+        self.heard.append("plugged" if is_up else "unplugged")
+
 
 class Wire:
     """Two ends that want each other."""

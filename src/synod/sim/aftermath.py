@@ -21,6 +21,7 @@ def calm(world: World) -> None:
     """Repair everything that is broken."""
     world.network.heal_all()
     world.network.reset_chance = 0.0
+    world.network.datagrams.loss_chance = 0.01
     world.network.delay_usec = USEC_PER_MSEC
     for machine in world.machines.values():
         machine.disk.delay_usec = 2 * USEC_PER_MSEC

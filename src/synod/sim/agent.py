@@ -13,12 +13,14 @@ from synod.engine import effects, events
 from synod.engine.guard import FUSE
 from synod.engine.node import Node
 from synod.engine.requests import LeaveForShutdown, Place, ReleaseHold, Request, Unmanage, Want
+from synod.gossip import events as gossip
 from synod.ledger.effects import Persist
 from synod.model.spec import UnitSpec
 from synod.model.unit import LocalUnit
 from synod.sim.clock import Dice, Timekeeper
 from synod.sim.definitions import GRANT, LEASE, STOP, UP
 from synod.sim.disk import Disk
+from synod.sim.gossiper import Gossiper
 from synod.sim.network import Network
 from synod.sim.services import ServiceManager
 from synod.sim.surroundings import Waiter
@@ -100,6 +102,10 @@ class Agent:
         self._timer: int | None = None
         self._ticks = (0, 0)
         self._are_units_read = False
+        self._gossiper = Gossiper(
+            machine.name, clock, dice.fork("gossip", node.desk.boot, node.desk.agent), network, self.step,
+            self._later,
+        )  # fmt: skip
         self._backlog: list[Callable[[], None]] | None = None
         """What came while the agent stands still."""
 
@@ -108,6 +114,7 @@ class Agent:
         self._network.attach(self.machine.name, self)
         self.step(events.DevicesLoaded(targets=tuple(self.machine.devices)))
         self.step(events.Tick())
+        self._gossip(gossip.Tick())
         self._later(self._dice.between(1, 30) * USEC_PER_MSEC, self._load_specs)
 
     def end(self, *, is_silent: bool) -> list[Waiter]:
@@ -186,15 +193,29 @@ class Agent:
 
     def connected(self, peer: NodeName) -> None:
         """Tell the node of a new stream."""
+        self._gossip(gossip.StreamHeard(peer=peer))
         self.step(events.PeerConnected(peer=peer))
 
     def lost(self, peer: NodeName, *, is_silent: bool) -> None:
         """Tell the node that a stream is gone."""
         self.step(events.PeerLost(peer=peer, is_silent=is_silent))
+        self._gossip(gossip.StreamLost(peer=peer))
 
     def received(self, peer: NodeName, data: bytes) -> None:
         """Hand a message over."""
         self.step(events.Received(peer=peer, message=decode_message(data)))
+
+    def received_datagram(self, peer: NodeName, data: bytes) -> None:
+        """Hand a datagram over."""
+        self._do(lambda: self._gossiper.receive(peer, data))
+
+    def link_changed(self, *, is_up: bool) -> None:
+        """Tell the node, and gossip, of this machine's own link."""
+        self._gossip(gossip.OwnLink(is_up=is_up))
+        self.step(events.OwnLinkChanged(is_up=is_up))
+
+    def _gossip(self, event: gossip.Event) -> None:
+        self._do(lambda: self._gossiper.step(event))
 
     # Clients
 
@@ -302,8 +323,10 @@ class Agent:
                 self._network.send(machine.name, peer, encode_message(message))
             case effects.Connect(peer=peer):
                 self._network.want(machine.name, peer)
+                self._gossip(gossip.MemberAdded(name=peer))
             case effects.Disconnect(peer=peer):
                 self._network.unwant(machine.name, peer)
+                self._gossip(gossip.MemberRemoved(name=peer))
             case effects.RunJob():
                 self._run(effect)
             case effects.Report():

@@ -259,7 +259,11 @@ def _blackout(world: World, machine: Machine, deed: Deed) -> None:
 
 
 def _cut_off(world: World, machine: Machine, deed: Deed) -> None:
-    world.network.isolate(lambda name: name == deed.node, tuple(world.machines))
+    """Cut a machine off; its own kernel knows of it, or a switch further away is to blame."""
+    if deed.amount % 3 == 0:
+        world.network.unplug(deed.node, tuple(world.machines))
+    else:
+        world.network.isolate(lambda name: name == deed.node, tuple(world.machines))
 
 
 def _cut_one_way(world: World, machine: Machine, deed: Deed) -> None:
@@ -351,6 +355,7 @@ def _stop_agent(world: World, machine: Machine, deed: Deed) -> None:
 
 def _weather(world: World, machine: Machine, deed: Deed) -> None:
     world.network.reset_chance = (0.0, 0.0, 0.01, 0.05)[deed.amount % 4]
+    world.network.datagrams.loss_chance = (0.01, 0.01, 0.1, 0.4)[deed.amount % 4]
     machine.disk.delay_usec = (2, 20, 300, 2000)[deed.amount // 4 % 4] * USEC_PER_MSEC
 
 

@@ -15,6 +15,7 @@ from typing import Final, Protocol
 from synod.base.ids import NodeName
 from synod.base.usec import USEC_PER_MSEC, USEC_PER_SEC
 from synod.sim.clock import Clock, Dice
+from synod.sim.datagrams import Datagrams
 
 HEARTBEAT_TIMEOUT_USEC: Final = 1 * USEC_PER_SEC
 """Silence after which either end gives a stream up."""
@@ -33,6 +34,12 @@ class Endpoint(Protocol):
 
     def received(self, peer: NodeName, data: bytes) -> None:
         """Take a message."""
+
+    def received_datagram(self, peer: NodeName, data: bytes) -> None:
+        """Take a datagram."""
+
+    def link_changed(self, *, is_up: bool) -> None:
+        """Note that the kernel says that this machine's own link went down or came up."""
 
 
 @dataclass(slots=True)
@@ -58,6 +65,11 @@ class Network:
         """Directions in which nothing arrives, by source and target."""
         self._cuts = 0
         self._mute: dict[NodeName, None] = {}
+        self._unplugged: dict[NodeName, None] = {}
+        """Machines whose kernel knows that there is no carrier."""
+        self.datagrams = Datagrams(
+            clock, dice.fork("datagrams"), lambda source, target: (source, target) in self._cut
+        )
         self.delay_usec = 1 * USEC_PER_MSEC
         """Longest time of one message; the shortest is a tenth of it."""
         self.reset_chance = 0.0
@@ -70,12 +82,16 @@ class Network:
         for pair in [pair for pair in self._streams if name in pair]:
             self._drop(pair, self._streams[pair])
         self._ends[name] = end
+        self.datagrams.attach(name, end.received_datagram)
         self._mute.pop(name, None)
+        if name in self._unplugged:
+            end.link_changed(is_up=False)
         self._dial_again(name)
 
     def detach(self, name: NodeName, *, is_silent: bool) -> None:
         """An agent is gone; its kernel resets the streams, unless the machine is gone as well."""
         self._ends.pop(name, None)
+        self.datagrams.detach(name)
         delay = HEARTBEAT_TIMEOUT_USEC if is_silent else self._delay()
         for pair in [pair for pair in self._streams if name in pair]:
             stream = self._streams[pair]
@@ -122,6 +138,15 @@ class Network:
         due = max(self._clock.now + self._delay(), queue[-1][0] if queue else 0)
         queue.append((due, data))
         self._pump(pair, stream, target)
+
+    def send_datagram(self, source: NodeName, target: NodeName, data: bytes) -> None:
+        """Send a datagram."""
+        self.datagrams.send(source, target, data, self.delay_usec)
+
+    def is_heard(self, name: NodeName, peer: NodeName) -> bool:
+        """Whether the heartbeats of a peer arrive at a node now."""
+        has_ears = self.has_stream(name, peer) and peer in self._ends
+        return has_ears and peer not in self._mute and (peer, name) not in self._cut
 
     def reset(self, name: NodeName, peer: NodeName) -> None:
         """Reset the stream of a pair; both ends learn of it at once."""
@@ -242,8 +267,20 @@ class Network:
                 if side(name) and not side(peer):
                     self.cut(name, peer)
 
+    def unplug(self, name: NodeName, names: tuple[NodeName, ...]) -> None:
+        """Pull a machine's cable: it is cut off from all others, and its kernel says so."""
+        self.isolate(lambda one: one == name, names)
+        if name not in self._unplugged:
+            self._unplugged[name] = None
+            if name in self._ends:
+                self._ends[name].link_changed(is_up=False)
+
     def heal_all(self) -> None:
         """Repair every link."""
+        unplugged, self._unplugged = self._unplugged, {}
+        for name in unplugged:
+            if name in self._ends:
+                self._ends[name].link_changed(is_up=True)
         for pair in list(self._cut):
             self.heal(*pair)
 
