@@ -247,3 +247,37 @@ def test_a_wiped_disk_is_empty() -> None:
     disk.wipe()
     assert not disk.holds(1, 1)
     assert disk.hard_state == HardState()
+
+
+def datagrams(seed: int, loss: float, repeat: float, count: int = 400) -> list[str]:
+    wire = Wire(seed)
+    wire.network.datagrams.loss_chance, wire.network.datagrams.repeat_chance = loss, repeat
+    wire.b.heard.clear()
+    for number in range(count):
+        wire.network.send_datagram(A, B, str(number).encode())
+        wire.run(1000)
+    wire.run()
+    return [line.removeprefix("~") for line in wire.b.heard]
+
+
+def test_datagrams_are_lost_repeated_and_overtaken() -> None:
+    arrived = datagrams(1, loss=0.1, repeat=0.1)
+    assert 320 <= len(set(arrived)) <= 390
+    assert 10 <= len(arrived) - len(set(arrived)) <= 80
+    assert arrived != sorted(arrived, key=int)
+
+
+def test_a_cut_swallows_datagrams_as_well_and_a_pulled_cable_is_told() -> None:
+    wire = Wire()
+    wire.network.datagrams.loss_chance = 0.0
+    wire.network.unplug(A, (A, B))
+    wire.network.send_datagram(A, B, b"lost")
+    wire.run(100)
+    assert wire.a.heard == ["+b", "unplugged"]
+    assert not wire.network.is_heard(B, A)
+    wire.network.heal_all()
+    wire.network.datagrams.repeat_chance = 0.0
+    wire.network.send_datagram(A, B, b"there")
+    wire.run()
+    assert "plugged" in wire.a.heard
+    assert [line for line in wire.b.heard if line.startswith("~")] == ["~there"]
