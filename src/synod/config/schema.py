@@ -58,7 +58,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         field="port",
         parse=parse_port,
         default=8470,
-        help="Takes a TCP port number, on which this node listens.",
+        help="Takes a port number, on which this node listens, TCP and UDP.",
     ),
     Setting(
         section="Log",
