@@ -224,9 +224,11 @@ class RunningMember:
             self._surroundings.accompany(self._granted())
             members = self.members()
             self._fencer.members_are(member.name for member in members if member.name != saved.node)
+            if not self.node.desk.is_registered:
+                continue
             if self.node.ledger.role is Role.LEADER:
                 self._keep_keys(saved.members, members)
-            if self.node.desk.is_registered and members != saved.members:
+            if members != saved.members:
                 self._streams.keep_only([member.name for member in members])
                 saved = Membership(
                     cluster=saved.cluster,
