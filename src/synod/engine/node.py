@@ -291,11 +291,11 @@ class Node:
         elif change.nodes:
             parts.links.look()
 
-    def leader_changed(self, leader: NodeName | None, *, is_leading: bool) -> None:
+    def leader_changed(self, leader: NodeName | None, *, is_leading: bool, confirmed_at: Usec) -> None:
         """Take office or leave it, and ask whoever leads now."""
         parts = self._parts
         parts.duty.lead(is_leading=is_leading)
-        parts.lease.lead(leader, is_leading=is_leading)
+        parts.lease.lead(leader, is_leading=is_leading, confirmed_at=confirmed_at)
         parts.vigil.is_leading = is_leading
         if leader is not None:
             parts.proposals.hurry()
