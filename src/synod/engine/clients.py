@@ -72,6 +72,8 @@ class Clients:
         self._mirrors = mirrors
         self._proposals = proposals
         self._waiting: dict[int, _Waiting] = {}
+        self._met: dict[UnitName, Usec] = {}
+        """When units came into the log that were not in it when this node began to follow it."""
         self._at_boot: dict[UnitName, None] = {}
         """Units that the boot asked for before the cluster could say whether they need a wish."""
 
@@ -88,8 +90,7 @@ class Clients:
         spec = self._desk.spec(request.unit)
         patience = spec.dependency_timeout_usec if spec is not None else DEPENDENCY_TIMEOUT_DEFAULT
         one = _Waiting(client, request, Usec(self._desk.now + patience))
-        if not self._desk.row(request.unit).reports:
-            one.news_until = Usec(self._desk.now + NEWS_USEC)
+        one.news_until = self._news_until(request.unit)
         self._waiting[client] = one
         if isinstance(request, Want):
             self._mirrors.awaited[request.unit] = self._mirrors.awaited.get(request.unit, 0) + 1
@@ -97,6 +98,20 @@ class Clients:
         if not isinstance(request, StartUnits | StopUnits):
             self._desk.put(Extend(client=client, span=Usec(patience + ANSWER_USEC)))
         return self._wish(one)
+
+    def meet(self, unit: UnitName) -> None:
+        """Note that an entry of the log named a unit."""
+        if unit in self._desk.state.rows:
+            self._met.setdefault(unit, self._desk.now if self._desk.is_registered else NEVER)
+        else:
+            self._met.pop(unit, None)
+
+    def _news_until(self, unit: UnitName) -> Usec:
+        """Say until when other nodes may still report a unit."""
+        if not self._desk.row(unit).reports:
+            return Usec(self._desk.now + NEWS_USEC)
+        met = self._met.get(unit, NEVER)
+        return Usec(met + NEWS_USEC) if met != NEVER else NEVER
 
     def _ask_at_boot(self, client: int, request: Place | Want) -> None:
         """Answer at once: the unit is skipped, and started later when the log wants it (safety rule 4.3)."""

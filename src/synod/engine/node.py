@@ -277,6 +277,8 @@ class Node:
         self.desk.has_log, was_replay = True, not self.desk.is_registered
         change = self.state.apply(decode_command(entry.payload), entry.index)
         self.desk.touch(change.units)
+        for unit in change.units:
+            parts.clients.meet(unit)
         for name in change.nodes:
             self.desk.touch(parts.readiness.exports_of(name))
             row = self.state.nodes.get(name)
