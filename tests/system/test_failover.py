@@ -8,11 +8,11 @@ import time
 from collections.abc import Callable, Iterator
 
 import pytest
+from faults.copies import Copy, copies, install, overlaps
 
 from synod.lab.cluster import Lab
 
 from .conftest import NODES, Cluster, deb, join_all
-from .copies import Copy, copies, install, overlaps
 
 pytestmark = pytest.mark.system
 

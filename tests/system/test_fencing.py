@@ -5,12 +5,12 @@ import time
 from collections.abc import Iterator
 
 import pytest
+from faults.copies import copies, install, overlaps
 
 from synod.lab import fence
 from synod.lab.cluster import Lab
 
 from .conftest import NODES, Cluster, deb, join_all
-from .copies import copies, install, overlaps
 from .test_failover import DB, WEB, holder, newest, took_over
 
 pytestmark = pytest.mark.system
