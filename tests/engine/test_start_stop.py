@@ -351,3 +351,19 @@ def test_a_start_of_a_unit_long_known_to_have_no_place_is_refused_at_once() -> N
     before = world.clock.now
     assert systemctl(world, "a", "start", "db").status != 0
     assert world.clock.now - before < SEC
+
+
+@pytest.mark.parametrize(("first", "second"), [("db", "near"), ("near", "db")])
+def test_a_pair_that_is_colocated_starts_in_one_transaction(first: str, second: str) -> None:
+    world = cluster(on("db", "b"), spec("near", colocate_with="db"))
+    calls = [world.systemctl("a", "start", u(name)) for name in (first, second)]
+    assert [world.wait(call).status for call in calls] == [0, 0]
+    assert (where(world, "db"), where(world, "near")) == ("b", "b")
+
+
+def test_a_unit_is_refused_when_nobody_starts_the_one_it_goes_with() -> None:
+    world = cluster(on("db", "b"), spec("near", colocate_with="db"))
+    call = systemctl(world, "a", "start", "near")
+    assert call.status != 0
+    reason = "ColocateWith=db.service, which is not placed there"
+    assert any(reason in text for text in gate_text(world["a"], "near"))

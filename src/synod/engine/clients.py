@@ -11,7 +11,7 @@ from typing import Final
 from synod.base.exits import ExitStatus
 from synod.base.ids import NodeName, UnitName
 from synod.base.messages import MessageId
-from synod.base.usec import USEC_PER_SEC, Usec
+from synod.base.usec import USEC_PER_MSEC, USEC_PER_SEC, Usec
 from synod.engine.desk import Desk
 from synod.engine.effects import Extend, Reply, ShowStatus
 from synod.engine.keeper import PRIORITY_WARNING, Keeper
@@ -31,6 +31,8 @@ NEWS_USEC: Final = Usec(2 * USEC_PER_SEC)
 """How long a unit that is new to the log is not given up: the first instance of a template is reported by
 one node, and by the others when they have heard of it.
 """
+TOGETHER_USEC: Final = Usec(500 * USEC_PER_MSEC)
+"""How long a start waits for that of a unit it is colocated with: both may be in one transaction."""
 AT_BOOT_USEC: Final = Usec(600 * USEC_PER_SEC)
 """How long the wish of a boot is repeated: a quorum may boot slower than this node."""
 ANSWER_USEC: Final = Usec(5 * USEC_PER_SEC)
@@ -111,7 +113,12 @@ class Clients:
         if not self._desk.row(unit).reports:
             return Usec(self._desk.now + NEWS_USEC)
         met = self._met.get(unit, NEVER)
-        return Usec(met + NEWS_USEC) if met != NEVER else NEVER
+        if met != NEVER and met + NEWS_USEC > self._desk.now:
+            return Usec(met + NEWS_USEC)
+        spec = self._desk.row(unit).spec
+        partners = spec.colocate_with if spec is not None else ()
+        is_alone = any(not self._desk.row(name).is_wanted for name in partners)
+        return Usec(self._desk.now + TOGETHER_USEC) if is_alone else NEVER
 
     def _ask_at_boot(self, client: int, request: Place | Want) -> None:
         """Answer at once: the unit is skipped, and started later when the log wants it (safety rule 4.3)."""
@@ -230,7 +237,7 @@ class Clients:
 
     def _pronounce(self, one: _Waiting, verdict: Verdict) -> None:
         if verdict.prospect is Prospect.HOPELESS and self._desk.now < one.news_until:
-            self._show(one, "waiting for the other nodes to tell what they have")
+            self._show(one, f"waiting for news: {verdict.text}")
         elif verdict.prospect is Prospect.HOPELESS:
             self._end(one, ExitStatus.FAILURE, verdict.text)
         elif verdict.prospect is Prospect.WAITING:
