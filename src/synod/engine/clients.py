@@ -281,6 +281,15 @@ class Clients:
         if status and isinstance(one.request, Place | Want):
             self._desk.report(MessageId.UNIT_REFUSED, PRIORITY_WARNING, text, one.unit)
         self._reply(one.client, status, text)
+        if status and isinstance(one.request, Want):
+            self._end_dependants(one.unit, status, text)
+
+    def _end_dependants(self, provider: UnitName, status: int, text: str) -> None:
+        """End the gates that PID 1 is about to stop with the failed await, while they can say why."""
+        for one in list(self._waiting.values()):
+            spec = self._desk.spec(one.unit) if isinstance(one.request, Place) else None
+            if spec is not None and provider in (*spec.requires, *spec.binds_to):
+                self._end(one, status, f"{one.unit} requires {provider}: {text}")
 
     def _forget(self, one: _Waiting) -> None:
         if self._waiting.pop(one.client, None) is not None and isinstance(one.request, Want):
