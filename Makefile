@@ -11,7 +11,7 @@ HOST_PACKAGES := build-essential dbus dbus-daemon debhelper debian-archive-keyri
 	python3-dbus-next python3-docutils python3-msgpack python3-pyroute2 python3-pystemd python3-setuptools \
 	python3-uvloop python3-venv systemd-container
 
-.PHONY: help demo check check-fast deb setup bench-generator bench-failover clean
+.PHONY: help demo check check-fast deb setup bench-generator bench-failover faults clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -34,6 +34,10 @@ bench-generator: setup ## the generator's time over the number of unit files
 
 bench-failover: host deb ## time until what a lost node ran is up elsewhere, against Pacemaker (6 minutes)
 	@PYTHONPATH=src:tools $(PYTHON) -B -m bench_failover --output $(BUILD)/bench
+
+FAULTS := 104
+faults: host deb ## FAULTS recorded fault runs on real nodes with a witness (25 minutes)
+	@PYTHONPATH=src:tools $(PYTHON) -B -m faults --runs $(FAULTS) --deb $(BUILD)/synod_*_all.deb --output $(BUILD)/faults
 
 setup: host $(VENV)/.ready ## host packages and the virtual environment of the tests
 

@@ -15,7 +15,7 @@ A = NodeName("a")
 
 def test_the_time_to_miss_a_stream_is_that_of_the_streams() -> None:
     settings = StreamSettings()
-    assert settings.heartbeat_usec * (settings.heartbeats_missed_max + 1) == HEARING_USEC
+    assert settings.heartbeat_usec * settings.heartbeats_missed_max + settings.check_usec == HEARING_USEC
 
 
 def test_exclusive_units_have_a_bound_and_the_leader_s_loss_costs_an_election() -> None:

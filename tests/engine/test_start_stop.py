@@ -330,3 +330,40 @@ def test_a_dependant_s_journal_names_the_reason() -> None:
     (text,) = gate_text(world["a"], "app")
     assert text.startswith("app.service requires web.service: web.service requires db.service: ")
     assert said(world["a"], MessageId.UNIT_REFUSED, "app")
+
+
+def test_a_start_waits_for_the_other_nodes_word_on_a_unit_that_is_new_to_the_log() -> None:
+    """As of a template's first instance: the node that is asked reports it first."""
+    world = cluster()
+    news = {u("new"): on("new", "b")}
+    world["c"].reload(news)
+    world.run_until(lambda: u("new") in world["c"].agent.node.state.rows, "it is reported", 5 * SEC)
+    call = world.systemctl("c", "start", u("new"))
+    world.run(300 * MSEC)
+    world["b"].reload(news)
+    assert world.wait(call).status == 0
+    assert where(world, "new") == "b"
+
+
+def test_a_start_of_a_unit_long_known_to_have_no_place_is_refused_at_once() -> None:
+    world = cluster(on("db", "x"))
+    world.run(5 * SEC)
+    before = world.clock.now
+    assert systemctl(world, "a", "start", "db").status != 0
+    assert world.clock.now - before < SEC
+
+
+@pytest.mark.parametrize(("first", "second"), [("db", "near"), ("near", "db")])
+def test_a_pair_that_is_colocated_starts_in_one_transaction(first: str, second: str) -> None:
+    world = cluster(on("db", "b"), spec("near", colocate_with="db"))
+    calls = [world.systemctl("a", "start", u(name)) for name in (first, second)]
+    assert [world.wait(call).status for call in calls] == [0, 0]
+    assert (where(world, "db"), where(world, "near")) == ("b", "b")
+
+
+def test_a_unit_is_refused_when_nobody_starts_the_one_it_goes_with() -> None:
+    world = cluster(on("db", "b"), spec("near", colocate_with="db"))
+    call = systemctl(world, "a", "start", "near")
+    assert call.status != 0
+    reason = "ColocateWith=db.service, which is not placed there"
+    assert any(reason in text for text in gate_text(world["a"], "near"))

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from synod.base.ids import Index, NodeName, Term
+from synod.base.usec import Usec
 from synod.ledger.effects import (
     Committed,
     Effect,
@@ -62,20 +63,24 @@ class Judge:
         self._effective: dict[ReqId, Index] = {}
         self._open: set[ReqId] = set()  # an attempt ended with its outcome unknown
         self._never: set[ReqId] = set()  # every attempt so far was rejected for good
-        self._floors: dict[tuple[NodeName, int], int] = {}
+        self._floors: dict[tuple[NodeName, int], tuple[int, Usec]] = {}
+        self._confirmations: dict[Term, Usec] = {}
+        """When the youngest request was made that the leader of a term has confirmed."""
+        self._quiet: dict[Term, Usec] = {}
+        """After when, by the word of the leader of a term, no earlier one was confirmed."""
 
     def forget(self, name: NodeName) -> None:
         """A node crashed: its next life begins."""
         self._memories.pop(name, None)
 
-    def hear(self, suspect: Suspect, event: Event) -> None:
+    def hear(self, suspect: Suspect, event: Event, now: Usec) -> None:
         """Note an event just before the node gets it."""
         memory = self._memories.setdefault(suspect.name, _Memory())
         match event:
             case Receive(peer=peer, message=PreVoteReply(granted=True, term=term)):
                 memory.pre_votes[peer] = term
             case ReadIndexRequest(token=token):
-                self._floors[suspect.name, token] = len(self.committed)
+                self._floors[suspect.name, token] = len(self.committed), now
             case Propose(req=req):
                 self._never.discard(req)
             case _:
@@ -146,14 +151,18 @@ class Judge:
 
     def _see_effect(self, suspect: Suspect, memory: _Memory, effect: Effect) -> None:
         match effect:
-            case RoleChanged(role=Role.LEADER, term=term):
+            case RoleChanged(role=Role.LEADER, term=term, confirmed_at=confirmed_at):
                 self._see_leader(suspect, memory, term)
+                self._quiet[term] = confirmed_at
+                self._see_quiet()
             case Send(peer=peer, message=message):
                 self._see_message(suspect, memory, peer, message)
             case Committed() | ViewChange():
                 self._see_stream(suspect, memory, effect)
             case ReadReady(token=token, index=index):
-                floor = self._floors.pop((suspect.name, token))
+                floor, asked_at = self._floors.pop((suspect.name, token))
+                if suspect.raft.role is Role.LEADER:
+                    self._see_confirmation(suspect.raft.term, asked_at)
                 if index < floor or suspect.raft.commit_index < index:
                     raise ViolationError(f"linearizable read: {suspect.name} got {index}, "
                                          f"{floor} was committed")
@@ -164,6 +173,17 @@ class Judge:
                     self._never.add(req)
             case _:
                 pass
+
+    def _see_confirmation(self, term: Term, asked_at: Usec) -> None:
+        self._confirmations[term] = max(asked_at, self._confirmations.get(term, asked_at))
+        self._see_quiet()
+
+    def _see_quiet(self) -> None:
+        for term, asked_at in self._confirmations.items():
+            late = [other for other, since in self._quiet.items() if other > term and since < asked_at]
+            if late:
+                raise ViolationError(f"quiet: term {term} was confirmed for {asked_at}, "
+                                     f"term {late[0]} counts from {self._quiet[late[0]]}")
 
     def _see_leader(self, suspect: Suspect, memory: _Memory, term: Term) -> None:
         if self._leaders.setdefault(term, suspect.name) != suspect.name:

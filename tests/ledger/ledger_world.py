@@ -109,7 +109,7 @@ class World:
         host.writing.clear()
 
     def step(self, host: Host, event: Event) -> tuple[Effect, ...]:
-        self.judge.hear(host, event)
+        self.judge.hear(host, event, self.now)
         effects = host.raft.step(event, self.now)
         self.judge.see(host, effects)
         for effect in effects:

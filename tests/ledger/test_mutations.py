@@ -65,6 +65,17 @@ def repeated_vote_counts_twice(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Election, "count_vote", careless)
 
 
+@caught_by("quiet")
+def vote_forgets_whom_it_confirmed(patch: pytest.MonkeyPatch) -> None:
+    acknowledge = Following._acknowledge
+
+    def careless(self: Following, peer: NodeName) -> None:
+        before = self._state.confirmed_at
+        acknowledge(self, peer)
+        self._state.confirmed_at = before
+    patch.setattr(Following, "_acknowledge", careless)
+
+
 @caught_by("leader completeness", "state machine safety")
 def vote_for_a_shorter_log(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Log, "is_up_to_date", lambda self, last_term, last_index: True)
@@ -165,7 +176,7 @@ def requests_are_forgotten_at_a_new_term(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Delivery, "deliver", careless)
 
 
-@caught_by("linearizable read")
+@caught_by("quiet", "linearizable read")
 def leader_answers_reads_without_asking_a_majority(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Replication, "answered_round", lambda self: self.round)
 

@@ -23,7 +23,8 @@ WAIT_SEC = 5.0
 AUTHORITY = create_authority("prod")
 FOREIGN = create_authority("prod")
 QUICK = StreamSettings(
-    heartbeat_usec=Usec(50 * USEC_PER_MSEC), backoff_usec_min=Usec(5 * USEC_PER_MSEC),
+    heartbeat_usec=Usec(50 * USEC_PER_MSEC), check_usec=Usec(10 * USEC_PER_MSEC),
+    backoff_usec_min=Usec(5 * USEC_PER_MSEC),
     backoff_usec_max=Usec(40 * USEC_PER_MSEC), handshake_usec=Usec(400 * USEC_PER_MSEC),
     dial_usec=Usec(1000 * USEC_PER_MSEC),
 )  # fmt: skip

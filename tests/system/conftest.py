@@ -281,7 +281,7 @@ class Cluster:
         """Wait until a condition holds; fail with what was waited for."""
         deadline = time.monotonic() + timeout
         while not condition():
-            assert time.monotonic() < deadline, f"after {timeout} s not yet: {what}"
+            assert time.monotonic() < deadline, f"after {timeout} s not yet: {what}\n{self.autopsy()}"
             time.sleep(0.05)
 
     # Agents

@@ -4,15 +4,16 @@
 Without a fence device: a lost node's units move when its lease, and with it its fuse, has certainly run out.
 """
 
+import os
 import time
 from collections.abc import Callable, Iterator
 
 import pytest
+from faults.copies import Copy, copies, install, overlaps
 
 from synod.lab.cluster import Lab
 
-from .conftest import NODES, Cluster, deb, join_all
-from .copies import Copy, copies, install, overlaps
+from .conftest import LABS, NODES, Cluster, deb, join_all
 
 pytestmark = pytest.mark.system
 
@@ -44,7 +45,7 @@ ExecStart=/usr/local/bin/copy web 0
 @pytest.fixture(scope="module")
 def booted() -> Iterator[Cluster]:
     """Three nodes that boot again when they reset themselves."""
-    lab = Lab("failover")
+    lab = Lab(f"{LABS}f{os.getpid()}")
     lab.up(nodes=3, release="bookworm", deb=deb(), on_reset="boot")
     try:
         cluster = Cluster(lab)

@@ -209,7 +209,7 @@ def test_power_loss_of_the_provider_stops_what_is_bound_to_it(running: Cluster) 
         running.lab.kill("node1")
         begun = time.monotonic()
         running.wait(lambda: running.active("bound.service") == [], "bound is stopped", timeout=10)
-        assert 1 < time.monotonic() - begun < 7
+        assert time.monotonic() - begun < 7
         assert running.states("node3")["node1"] == "lost"
         assert running.invocation("node2", "web.service") == before
         assert running.active("web.service") == ["node2"]

@@ -1,16 +1,17 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Failover with a fence device on real nodes: its word is a proof, its failure is none."""
 
+import os
 import time
 from collections.abc import Iterator
 
 import pytest
+from faults.copies import copies, install, overlaps
 
 from synod.lab import fence
 from synod.lab.cluster import Lab
 
-from .conftest import NODES, Cluster, deb, join_all
-from .copies import copies, install, overlaps
+from .conftest import LABS, NODES, Cluster, deb, join_all
 from .test_failover import DB, WEB, holder, newest, took_over
 
 pytestmark = pytest.mark.system
@@ -22,7 +23,7 @@ FENCED_SEC = 4.0
 @pytest.fixture(scope="module")
 def booted() -> Iterator[Cluster]:
     """Three nodes that can fence each other."""
-    lab = Lab("fencing")
+    lab = Lab(f"{LABS}d{os.getpid()}")
     lab.up(nodes=3, release="bookworm", deb=deb(), on_reset="boot")
     try:
         cluster = Cluster(lab)

@@ -265,6 +265,17 @@ async def test_reports_of_what_does_nothing_are_cheap(manager, systemd, recorder
     assert systemd.count("GetAll") == before
 
 
+async def test_the_group_of_a_unit_that_stopped_is_not_forgotten(manager, systemd, recorder):
+    """Processes may be left in it, and PID 1's short answer does not name it."""
+    systemd.add("db.service", active="active", sub="running")
+    manager.watch("db.service")
+    await recorder.saw("unit", "db.service", "active", "running")
+    systemd.set_state("db.service", "inactive", "dead")
+    await recorder.saw("unit", "db.service", "inactive", "dead")
+    assert manager.last_state("db.service").control_group == "/system.slice/db.service"
+    assert (await manager.fresh_state("db.service")).control_group == "/system.slice/db.service"
+
+
 async def test_an_unwatched_unit_is_not_reported(manager, systemd, recorder):
     systemd.add("db.service")
     systemd.add("last.service")

@@ -151,3 +151,49 @@ async def test_an_error_of_the_observer_ends_the_run(host):
     with pytest.raises(ExceptionGroup) as caught:
         await running
     assert caught.group_contains(ZeroDivisionError)
+
+
+async def test_a_fresh_state_is_read_after_it_was_asked_for(watches, host):
+    watches.add("a.service")
+    await settle()
+    fresh = asyncio.create_task(watches.fresh("a.service"))
+    await settle()
+    await host.answer("before")
+    assert not fresh.done()
+    await host.answer("after")
+    assert (await fresh).sub_state == "after"
+    assert host.reports == [("a.service", "before"), ("a.service", "after")]
+
+
+async def test_a_fresh_state_is_never_older_than_what_was_reported(watches, host):
+    watches.add("a.service")
+    await host.answer("one")
+    fresh = asyncio.create_task(watches.fresh("a.service"))
+    await settle()
+    watches.changed(unit_path("a.service"))
+    unit, two = await host.reads.get()
+    two.set_result(inactive_state(unit, load_state="loaded", sub_state="two"))
+    assert (await fresh).sub_state == "two"
+    await host.answer("three")
+    assert [sub_state for _, sub_state in host.reports] == ["one", "two", "three"]
+
+
+async def test_after_a_failure_the_same_state_is_news(watches, host):
+    watches.add("a.service")
+    await host.answer("one")
+    fresh = asyncio.create_task(watches.fresh("a.service"))
+    await host.refuse(TimedOutError("slow"))
+    with pytest.raises(TimedOutError):
+        await fresh
+    await host.answer("one")
+    assert host.reports == [("a.service", "one"), ("a.service", "one")]
+
+
+async def test_nobody_waits_for_a_unit_that_is_not_watched(watches, host):
+    assert await watches.fresh("a.service") is None
+    watches.add("a.service")
+    await settle()
+    fresh = asyncio.create_task(watches.fresh("a.service"))
+    await settle()
+    watches.remove("a.service")
+    assert await fresh is None

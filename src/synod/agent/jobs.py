@@ -84,7 +84,7 @@ class JobRunner:
     async def read(self, unit: UnitName) -> LocalUnit:
         """Read a unit; one that PID 1 does not know is inactive, one that cannot be asked for is unclear."""
         try:
-            seen = local_unit(await self._manager.unit_state(unit))
+            seen = local_unit(await self._manager.fresh_state(unit))
         except (IndefiniteError, NotConnectedError):
             return LocalUnit(unit=unit, active="unknown", sub="unknown", job="unknown")
         except SynodError:

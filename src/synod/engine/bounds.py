@@ -15,7 +15,7 @@ from synod.engine.vigil import SILENT_USEC
 from synod.ledger.timing import Timing
 from synod.model.state import ClusterState
 
-HEARING_USEC: Final = Usec(1250 * USEC_PER_MSEC)
+HEARING_USEC: Final = Usec(650 * USEC_PER_MSEC)
 """Silence after which a stream is lost: StreamSettings' heartbeats, held equal by a test."""
 COMMIT_USEC: Final = Usec(500 * USEC_PER_MSEC)
 """For the entries between the proof and the start: several, each with a write on a majority of disks."""

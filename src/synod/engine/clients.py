@@ -11,7 +11,7 @@ from typing import Final
 from synod.base.exits import ExitStatus
 from synod.base.ids import NodeName, UnitName
 from synod.base.messages import MessageId
-from synod.base.usec import USEC_PER_SEC, Usec
+from synod.base.usec import USEC_PER_MSEC, USEC_PER_SEC, Usec
 from synod.engine.desk import Desk
 from synod.engine.effects import Extend, Reply, ShowStatus
 from synod.engine.keeper import PRIORITY_WARNING, Keeper
@@ -31,6 +31,8 @@ NEWS_USEC: Final = Usec(2 * USEC_PER_SEC)
 """How long a unit that is new to the log is not given up: the first instance of a template is reported by
 one node, and by the others when they have heard of it.
 """
+TOGETHER_USEC: Final = Usec(500 * USEC_PER_MSEC)
+"""How long a start waits for that of a unit it is colocated with: both may be in one transaction."""
 AT_BOOT_USEC: Final = Usec(600 * USEC_PER_SEC)
 """How long the wish of a boot is repeated: a quorum may boot slower than this node."""
 ANSWER_USEC: Final = Usec(5 * USEC_PER_SEC)
@@ -72,6 +74,8 @@ class Clients:
         self._mirrors = mirrors
         self._proposals = proposals
         self._waiting: dict[int, _Waiting] = {}
+        self._met: dict[UnitName, Usec] = {}
+        """When units came into the log that were not in it when this node began to follow it."""
         self._at_boot: dict[UnitName, None] = {}
         """Units that the boot asked for before the cluster could say whether they need a wish."""
 
@@ -88,8 +92,7 @@ class Clients:
         spec = self._desk.spec(request.unit)
         patience = spec.dependency_timeout_usec if spec is not None else DEPENDENCY_TIMEOUT_DEFAULT
         one = _Waiting(client, request, Usec(self._desk.now + patience))
-        if not self._desk.row(request.unit).reports:
-            one.news_until = Usec(self._desk.now + NEWS_USEC)
+        one.news_until = self._news_until(request.unit)
         self._waiting[client] = one
         if isinstance(request, Want):
             self._mirrors.awaited[request.unit] = self._mirrors.awaited.get(request.unit, 0) + 1
@@ -97,6 +100,25 @@ class Clients:
         if not isinstance(request, StartUnits | StopUnits):
             self._desk.put(Extend(client=client, span=Usec(patience + ANSWER_USEC)))
         return self._wish(one)
+
+    def meet(self, unit: UnitName) -> None:
+        """Note that an entry of the log named a unit."""
+        if unit in self._desk.state.rows:
+            self._met.setdefault(unit, self._desk.now if self._desk.is_registered else NEVER)
+        else:
+            self._met.pop(unit, None)
+
+    def _news_until(self, unit: UnitName) -> Usec:
+        """Say until when other nodes may still report a unit."""
+        if not self._desk.row(unit).reports:
+            return Usec(self._desk.now + NEWS_USEC)
+        met = self._met.get(unit, NEVER)
+        if met != NEVER and met + NEWS_USEC > self._desk.now:
+            return Usec(met + NEWS_USEC)
+        spec = self._desk.row(unit).spec
+        partners = spec.colocate_with if spec is not None else ()
+        is_alone = any(not self._desk.row(name).is_wanted for name in partners)
+        return Usec(self._desk.now + TOGETHER_USEC) if is_alone else NEVER
 
     def _ask_at_boot(self, client: int, request: Place | Want) -> None:
         """Answer at once: the unit is skipped, and started later when the log wants it (safety rule 4.3)."""
@@ -215,7 +237,7 @@ class Clients:
 
     def _pronounce(self, one: _Waiting, verdict: Verdict) -> None:
         if verdict.prospect is Prospect.HOPELESS and self._desk.now < one.news_until:
-            self._show(one, "waiting for the other nodes to tell what they have")
+            self._show(one, f"waiting for news: {verdict.text}")
         elif verdict.prospect is Prospect.HOPELESS:
             self._end(one, ExitStatus.FAILURE, verdict.text)
         elif verdict.prospect is Prospect.WAITING:
@@ -259,6 +281,15 @@ class Clients:
         if status and isinstance(one.request, Place | Want):
             self._desk.report(MessageId.UNIT_REFUSED, PRIORITY_WARNING, text, one.unit)
         self._reply(one.client, status, text)
+        if status and isinstance(one.request, Want):
+            self._end_dependants(one.unit, status, text)
+
+    def _end_dependants(self, provider: UnitName, status: int, text: str) -> None:
+        """End the gates that PID 1 is about to stop with the failed await, while they can say why."""
+        for one in list(self._waiting.values()):
+            spec = self._desk.spec(one.unit) if isinstance(one.request, Place) else None
+            if spec is not None and provider in (*spec.requires, *spec.binds_to):
+                self._end(one, status, f"{one.unit} requires {provider}: {text}")
 
     def _forget(self, one: _Waiting) -> None:
         if self._waiting.pop(one.client, None) is not None and isinstance(one.request, Want):

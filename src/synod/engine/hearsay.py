@@ -17,7 +17,7 @@ from synod.gossip import effects
 from synod.gossip.members import Status
 
 BLIND_USEC: Final = Usec(1 * USEC_PER_SEC)
-"""After this node stood still, or its link was down: four heartbeats, so that every living peer is heard."""
+"""After this node stood still, or its link was down: longer than a stream takes to fall silent."""
 
 VERSION: Final = "version"
 """Fact of every node: the version of its agent."""

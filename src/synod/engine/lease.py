@@ -6,7 +6,8 @@ since: the leader makes sure that it still leads after the request has come, and
 age is never too small, whatever the network delays; clocks only have to run at nearly the same speed.
 
 The leader's side: a node's lease can be no younger than the leader's last answer to it. A new leader takes
-every lease for renewed at its own election, because its predecessor may have answered until then.
+every lease for renewed when one of its voters last confirmed another leader: no predecessor was confirmed by
+a majority after that, so no later request renewed a lease.
 """
 
 from collections.abc import Callable
@@ -70,7 +71,8 @@ class Lease:
         self._sent: dict[int, Usec] = {}
         self._renew_at: Usec | None = None
         self._begun_at: Usec | None = None
-        self._elected_at: Usec | None = None
+        self._counted_from: Usec | None = None
+        """While this node leads: no lease was renewed by an earlier leader for a later request."""
         self._answered: dict[NodeName, Usec] = {}
         self._asking: list[tuple[NodeName, int]] = []
         self._confirming: list[tuple[NodeName, int]] = []
@@ -136,13 +138,13 @@ class Lease:
         """Renew no more: this node cannot learn what is decided (safety rule 3.6)."""
         self._is_void, self._renew_at = True, None
 
-    def lead(self, leader: NodeName | None, *, is_leading: bool) -> None:
-        """Note who leads; a new leader is asked at once."""
-        if is_leading and self._elected_at is None:
-            self._elected_at = self._desk.now
+    def lead(self, leader: NodeName | None, *, is_leading: bool, confirmed_at: Usec) -> None:
+        """Note who leads, and since when no earlier leader was confirmed; a new leader is asked at once."""
+        if is_leading and self._counted_from is None:
+            self._counted_from = confirmed_at
             self._answered = {}
         elif not is_leading:
-            self._elected_at = None
+            self._counted_from = None
             self._asking, self._confirming = [], []
         if leader is not None and leader != self.leader:
             self.hurry()
@@ -159,7 +161,7 @@ class Lease:
         self._sent[self._nonce] = self._desk.now
         while len(self._sent) > OPEN_MAX:
             del self._sent[next(iter(self._sent))]
-        if self._elected_at is not None:
+        if self._counted_from is not None:
             self.hear_request(self._desk.me, LeaseRequest(nonce=self._nonce))
         elif self.leader is not None:
             self._desk.send(self.leader, LeaseRequest(nonce=self._nonce))
@@ -179,7 +181,7 @@ class Lease:
     def hear_request(self, peer: NodeName, message: LeaseRequest) -> None:
         """Answer a node once it is sure that this one still leads; a lost or fenced one gets no answer."""
         row = self._desk.state.nodes.get(peer)
-        if self._elected_at is None or row is None or row.state in (NodeState.LOST, NodeState.FENCED):
+        if self._counted_from is None or row is None or row.state in (NodeState.LOST, NodeState.FENCED):
             return
         self._asking.append((peer, message.nonce))
         self._ask_for_confirmation()
@@ -191,7 +193,7 @@ class Lease:
 
     def registered(self, node: NodeName) -> None:
         """Give a node that came on line the time for its first request."""
-        if self._elected_at is not None:
+        if self._counted_from is not None:
             self._answered[node] = self._desk.now
 
     def _ask_for_confirmation(self) -> None:
@@ -225,6 +227,6 @@ class Lease:
 
     def ends_at(self, node: NodeName) -> Usec | None:
         """Say when a node's lease has certainly run out; None while this node does not lead."""
-        if self._elected_at is None:
+        if self._counted_from is None:
             return None
-        return Usec(max(self._answered.get(node, self._elected_at), self._elected_at) + self.timing.takeover)
+        return Usec(self._answered.get(node, self._counted_from) + self.timing.takeover)

@@ -5,6 +5,7 @@ from typing import Protocol
 
 from synod.base.ids import NodeName
 from synod.base.messages import MessageId
+from synod.base.usec import Usec
 from synod.engine.desk import Desk
 from synod.engine.effects import Send
 from synod.ledger import effects, events
@@ -22,8 +23,8 @@ class Consumer(Protocol):
     def applied(self, entry: effects.Committed) -> None:
         """Apply one entry."""
 
-    def leader_changed(self, leader: NodeName | None, *, is_leading: bool) -> None:
-        """Note who leads."""
+    def leader_changed(self, leader: NodeName | None, *, is_leading: bool, confirmed_at: Usec) -> None:
+        """Note who leads; no earlier leader was confirmed by a majority after ``confirmed_at``."""
 
     def confirmed(self, token: int, *, is_leading: bool) -> None:
         """Note that a confirmation of leadership was had, or cannot be had."""
@@ -103,9 +104,9 @@ class LogSide:
                 self._desk.put(Send(peer=peer, message=message))
             case effects.Committed():
                 consumer.applied(effect)
-            case effects.RoleChanged(role=role, leader=leader):
+            case effects.RoleChanged(role=role, leader=leader, confirmed_at=confirmed_at):
                 self.is_leading = role is effects.Role.LEADER
-                consumer.leader_changed(leader, is_leading=self.is_leading)
+                consumer.leader_changed(leader, is_leading=self.is_leading, confirmed_at=confirmed_at)
             case effects.ReadReady(token=token):
                 consumer.confirmed(token, is_leading=self.is_leading)
             case effects.ReadFailed(token=token):

@@ -291,6 +291,8 @@ class Node:
         self.desk.has_log, was_replay = True, not self.desk.is_registered
         change = self.state.apply(decode_command(entry.payload), entry.index)
         self.desk.touch(change.units)
+        for unit in change.units:
+            parts.clients.meet(unit)
         for name in change.nodes:
             self.desk.touch(parts.readiness.exports_of(name))
             row = self.state.nodes.get(name)
@@ -305,11 +307,11 @@ class Node:
         elif change.nodes:
             parts.links.look()
 
-    def leader_changed(self, leader: NodeName | None, *, is_leading: bool) -> None:
+    def leader_changed(self, leader: NodeName | None, *, is_leading: bool, confirmed_at: Usec) -> None:
         """Take office or leave it, and ask whoever leads now."""
         parts = self._parts
         parts.duty.lead(is_leading=is_leading)
-        parts.lease.lead(leader, is_leading=is_leading)
+        parts.lease.lead(leader, is_leading=is_leading, confirmed_at=confirmed_at)
         parts.vigil.is_leading = is_leading
         if leader is not None:
             parts.proposals.hurry()

@@ -118,7 +118,8 @@ class Judge:
         obstacle = stands_in_the_way(self._desk.state, unit)
         if obstacle:
             return Verdict(Prospect.HOPELESS, obstacle)
-        return self._providers(unit, (*path, unit)) or self._placement(unit)
+        way = (*path, unit)
+        return self._providers(unit, way) or self._company(unit, way) or self._placement(unit)
 
     def _providers(self, unit: UnitName, path: tuple[UnitName, ...]) -> Verdict | None:
         spec = self._desk.spec(unit)
@@ -137,6 +138,18 @@ class Judge:
             if below.is_circle:
                 return below
             return Verdict(Prospect.WAITING, f"{unit} comes after {pending}: {below.text}")
+        return None
+
+    def _company(self, unit: UnitName, path: tuple[UnitName, ...]) -> Verdict | None:
+        """Say whom a unit that has no place yet waits for to have one."""
+        row = self._desk.row(unit)
+        for name in row.spec.colocate_with if row.spec is not None and not row.grants else ():
+            partner = self._desk.row(name)
+            if name in path or partner.grants or not partner.is_wanted:
+                continue
+            below = self.verdict(name, path)
+            if below.prospect is Prospect.WAITING:
+                return Verdict(Prospect.WAITING, f"{unit} goes where {name} goes: {below.text}")
         return None
 
     def _placement(self, unit: UnitName) -> Verdict:

@@ -32,6 +32,8 @@ RESET_USEC: Final = Usec(3 * USEC_PER_SEC)
 """After a reset stream: longer than an agent's restart."""
 SILENT_USEC: Final = Usec(100 * USEC_PER_MSEC)
 """After a stream that fell silent: until the others have said whether they hear the node."""
+ANSWER_USEC: Final = Usec(50 * USEC_PER_MSEC)
+"""After a stream that fell silent: until a node that lives has answered a datagram, by whichever way."""
 GIVE_WAY_USEC: Final = Usec(1 * USEC_PER_SEC)
 """Between two attempts to give way."""
 PRIORITY_WARNING: Final = 4
@@ -46,13 +48,13 @@ class _Loss:
 
     @property
     def news_at(self) -> Usec:
-        """When the others have said whether they hear it."""
+        """When the others have certainly said whether they hear it."""
         return Usec(self.since + SILENT_USEC)
 
     @property
     def patience(self) -> Usec:
-        """Until when nothing is concluded."""
-        return self.news_at if self.is_silent else Usec(self.since + RESET_USEC)
+        """Until when nothing is concluded although nobody hears it."""
+        return Usec(self.since + (ANSWER_USEC if self.is_silent else RESET_USEC))
 
 
 class Vigil:
@@ -76,7 +78,7 @@ class Vigil:
         self._gave_way_at = Usec(-GIVE_WAY_USEC)
         self._losses: dict[NodeName, _Loss] = {}
         self._heard_by: dict[NodeName, dict[NodeName, None]] = {}
-        """Whom each peer has said that it hears."""
+        """Whom each peer has said that it hears; one that is missing has not said anything on its stream."""
         self._telling: dict[NodeName, None] = {}
         """Nodes whose loss is on its way into the log."""
         self.is_leading = False
@@ -108,7 +110,7 @@ class Vigil:
         """Note a stream to a peer; tell it whom this node hears, and the others that the peer is heard."""
         self._losses.pop(peer, None)
         self._fencing.forget(peer)
-        self._heard_by[peer] = {}
+        self._heard_by.pop(peer, None)
         for node in self._desk.connected:
             if node != peer:
                 self._desk.send(peer, Hearing(node=node, is_heard=True))
@@ -129,6 +131,10 @@ class Vigil:
 
     def _is_heard_by_others(self, node: NodeName) -> bool:
         return any(node in self._heard_by.get(peer, {}) for peer in self._desk.connected if peer != node)
+
+    def _is_unsure(self, node: NodeName) -> bool:
+        """Whether somebody may hear it who has not said so yet."""
+        return any(peer not in self._heard_by for peer in self._desk.connected if peer != node)
 
     # Conclusions
 
@@ -160,12 +166,14 @@ class Vigil:
         if name in self._desk.connected:
             return ""
         loss = self._losses.setdefault(name, _Loss(self._desk.now, is_silent=False))
-        if loss.news_at > self._desk.now:
-            return ""
         if self._is_heard_by_others(name):
-            self._give_way(name)
+            # Perhaps only because they have not noticed yet.
+            if loss.news_at <= self._desk.now:
+                self._give_way(name)
             return ""
         if self._hearsay.is_blind or self._patience(name, loss) > self._desk.now:
+            return ""
+        if self._is_unsure(name) and loss.news_at > self._desk.now:
             return ""
         return "its stream fell silent" if loss.is_silent else "its stream was reset, and it is not back"
 

@@ -100,7 +100,7 @@ class Timing:
     """The same after a member was added or a comparison brought news."""
 
     stream_fresh: Usec = _STREAM_FRESH
-    """A stream heard so lately proves life; twice what streams take to notice a loss."""
+    """A stream heard so lately proves life; three times what streams take to notice a loss."""
 
     stall: Usec = _STALL
     """Delay of a step from which this node counts as having stood still: half the probe's timeout."""

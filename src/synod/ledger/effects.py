@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from synod.base.ids import Index, NodeName, Term
+from synod.base.usec import Usec
 from synod.ledger.entries import Entry, HardState, ReqId
 from synod.ledger.membership import Operation
 from synod.ledger.messages import Message
@@ -86,6 +87,8 @@ class RoleChanged:
     role: Role
     term: Term
     leader: NodeName | None
+    confirmed_at: Usec
+    """On a new leader: no majority has confirmed any earlier leader after this time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

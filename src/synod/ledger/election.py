@@ -25,6 +25,7 @@ class Election:
     def __init__(self, state: State) -> None:
         self._state = state
         self._votes: dict[NodeName, bool] = {}
+        self._confirmed_at = Usec(0)
         self._heard: Usec | None = None  # when the leader last spoke; None: its stream is lost
         self._hasty_tries = 0
         self.deadline = Usec(0)
@@ -46,6 +47,15 @@ class Election:
         if state.posture is Role.PRE_CANDIDATE or state.is_vote_durable:
             votes[state.name] = True
         return tally(state.voters, votes) is Outcome.WON
+
+    @property
+    def confirmed_at(self) -> Usec:
+        """Latest time at which one of those who voted for this node can have confirmed another leader.
+
+        No earlier leader was confirmed by a majority later than that: the voters' majority shares a member
+        with each such majority, and who votes confirms no leader of an earlier term any more.
+        """
+        return max(self._confirmed_at, self._state.confirmed_at)
 
     # Timer
 
@@ -106,6 +116,7 @@ class Election:
         state.term, state.vote = Term(state.term + 1), state.name
         state.posture, state.leader = Role.CANDIDATE, None
         self._votes.clear()
+        self._confirmed_at = Usec(0)
         self.arm()
         for peer in state.voters:
             if peer != state.name:
@@ -123,6 +134,8 @@ class Election:
         """Count a vote cast in this term; a voter has one, however often its answer arrives."""
         if self._state.posture is Role.CANDIDATE and reply.term == self._state.term:
             self._votes[peer] = reply.granted
+            if reply.granted:
+                self._confirmed_at = max(self._confirmed_at, Usec(self._state.now - reply.quiet))
 
     # Voter
 
@@ -146,4 +159,5 @@ class Election:
             state.vote = peer
             state.become_follower(state.term, state.leader)
             self.arm()
-        state.send(peer, VoteReply(term=state.term, granted=granted))
+        state.send(peer, VoteReply(term=state.term, granted=granted,
+                                   quiet=Usec(state.now - state.confirmed_at)))

@@ -85,11 +85,13 @@ class Following:
 
     def _acknowledge(self, peer: NodeName) -> None:
         state = self._state
+        state.confirmed_at = state.now
         self._acknowledged = min(self._verified, state.log.stable)
         state.send(peer, AppendAccepted(term=state.term, round=self._round, match=self._acknowledged))
 
     def _refuse(self, peer: NodeName, message: AppendEntries) -> None:
         state = self._state
+        state.confirmed_at = state.now
         limit = state.log.agreement_limit(message.prev_index, message.prev_term)
         state.send(peer, AppendRefused(term=state.term, round=self._round, prev_index=message.prev_index,
                                        hint_index=limit, hint_term=state.log.term_at(limit) or Term(0)))

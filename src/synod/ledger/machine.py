@@ -205,6 +205,7 @@ class Raft:
 
     def _start(self) -> None:
         self._is_started = True
+        self._state.confirmed_at = self._state.now
         self._state.commit_to(self._known_commit)
         if self._state.voters == (self._state.name,):
             self._election.timed_out()
@@ -327,7 +328,8 @@ class Raft:
         if self._outward != self._seen:
             _, term, leader = self._seen
             self._seen = self._outward
-            state.effects.append(RoleChanged(role=state.role, term=state.term, leader=state.leader))
+            state.effects.append(RoleChanged(role=state.role, term=state.term, leader=state.leader,
+                                             confirmed_at=self._election.confirmed_at))
             if leader is not None and (term, leader) != (state.term, state.leader):
                 self._clients.lose_leader()
         quorate = state.contact is not None

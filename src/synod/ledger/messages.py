@@ -51,6 +51,8 @@ class VoteReply:
 
     term: Term
     granted: bool
+    quiet: Usec
+    """How long the voter has not confirmed any leader at the least, when it answered."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,6 +166,8 @@ def is_sensible(message: Message) -> bool:
             return _is_sensible_append(message)
         case AppendAccepted():
             return _are_counts(message.term, message.round, message.match)
+        case VoteReply():
+            return _are_counts(message.term, message.quiet)
         case AppendRefused():
             return (_are_counts(message.term, message.round, message.prev_index, message.hint_term)
                     and 0 <= message.hint_index <= message.prev_index)

@@ -46,6 +46,11 @@ class State:
         self.contact: Usec | None = None
         """When, as far as known here, a majority last answered a leader; None: too long ago, or never."""
 
+        self.confirmed_at = Usec(0)
+        """When this node last answered a leader, or was one; what it did before its start counts as done at
+        the start.
+        """
+
         self.now = Usec(0)
         self.effects: list[Effect] = []
         self._delivery = Delivery()
@@ -91,6 +96,8 @@ class State:
     def become_follower(self, term: Term, leader: NodeName | None) -> None:
         """Follow; a newer term forgets the vote."""
         assert term >= self.term
+        if self.posture is Role.LEADER:
+            self.confirmed_at = self.now
         if term > self.term:
             self.term, self.vote = term, None
         self.posture, self.leader = Role.FOLLOWER, leader

@@ -83,15 +83,16 @@ class PeerLink(asyncio.Protocol):
         return True
 
     def check(self) -> None:
-        """Send a heartbeat when idle, close when the peer is silent; called every heartbeat interval."""
+        """Send a heartbeat when idle, close when the peer is silent; called every ``check_usec``."""
         now, interval = self._now(), self._settings.heartbeat_usec / USEC_PER_SEC
+        nearly = interval - self._settings.check_usec / USEC_PER_SEC / 2
         if now - self._checked > 2 * interval:
             # This loop slept, and with it the reading: give the peer one more interval to be heard.
             self._heard = max(self._heard, now - (self._settings.heartbeats_missed_max - 1) * interval)
         self._checked = now
         if now - self._heard > self._settings.heartbeats_missed_max * interval:
             self.close(f"{SILENCE} for {now - self._heard:.1f}s")
-        elif now - self._sent > interval / 2:
+        elif now - self._sent > nearly:
             self.send(HEARTBEAT, b"")
 
     def close(self, reason: str) -> None:

@@ -7,9 +7,13 @@ from typing import Final
 from synod.base.usec import USEC_PER_MSEC, USEC_PER_SEC, Usec
 from synod.wire.frames import FRAME_BYTES_MAX
 
-HEARTBEAT_USEC: Final = Usec(250 * USEC_PER_MSEC)
-HEARTBEATS_MISSED_MAX: Final = 4
-"""With the interval: a silent peer is lost after 1 s, a fifth of the lease (safety.md 3.2)."""
+HEARTBEAT_USEC: Final = Usec(125 * USEC_PER_MSEC)
+HEARTBEATS_MISSED_MAX: Final = 5
+"""With the interval: a silent peer is lost after 0.63 s, so that a fenced failover ends within a second.
+Less would take a machine for dead whose scheduler or disk stalls.
+"""
+CHECK_USEC: Final = Usec(25 * USEC_PER_MSEC)
+"""Between two looks at all streams: what a silence may last longer than it should."""
 DIAL_USEC: Final = Usec(2 * USEC_PER_SEC)
 """Room for one lost SYN, which Linux repeats after 1 s."""
 HANDSHAKE_USEC: Final = Usec(5 * USEC_PER_SEC)
@@ -25,9 +29,11 @@ class StreamSettings:
     """Limits and times of streams."""
 
     heartbeat_usec: Usec = HEARTBEAT_USEC
-    """A side that sent nothing for that long sends a heartbeat."""
+    """A side that sent nothing for that long, to the nearest check, sends a heartbeat."""
     heartbeats_missed_max: int = HEARTBEATS_MISSED_MAX
-    """A peer silent for that many intervals is lost; noticed within one more."""
+    """A peer silent for that many intervals is lost; noticed at the next check."""
+    check_usec: Usec = CHECK_USEC
+    """Between two looks at all streams."""
     dial_usec: Usec = DIAL_USEC
     """Limit of connecting and the handshake together."""
     handshake_usec: Usec = HANDSHAKE_USEC

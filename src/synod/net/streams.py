@@ -248,7 +248,7 @@ class StreamPool:
 
     def _check(self) -> None:
         loop = asyncio.get_running_loop()
-        self._checking = loop.call_later(self.settings.heartbeat_usec / USEC_PER_SEC, self._check)
+        self._checking = loop.call_later(self.settings.check_usec / USEC_PER_SEC, self._check)
         for link in (*self._links.values(), *self._unconfirmed):
             link.check()
 

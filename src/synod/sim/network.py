@@ -13,11 +13,11 @@ from functools import partial
 from typing import Final, Protocol
 
 from synod.base.ids import NodeName
-from synod.base.usec import USEC_PER_MSEC, USEC_PER_SEC
+from synod.base.usec import USEC_PER_MSEC
 from synod.sim.clock import Clock, Dice
 from synod.sim.datagrams import Datagrams
 
-HEARTBEAT_TIMEOUT_USEC: Final = 1 * USEC_PER_SEC
+HEARTBEAT_TIMEOUT_USEC: Final = 600 * USEC_PER_MSEC
 """Silence after which either end gives a stream up."""
 
 Pair = tuple[NodeName, NodeName]
@@ -202,7 +202,7 @@ class Network:
             if stream is not None and is_still_so():
                 self._drop(pair, stream, silent())
 
-        self._clock.after(HEARTBEAT_TIMEOUT_USEC + self._dice.below(250 * USEC_PER_MSEC), noticed)
+        self._clock.after(HEARTBEAT_TIMEOUT_USEC + self._dice.below(150 * USEC_PER_MSEC), noticed)
 
     def _pump(self, pair: Pair, stream: _Stream, target: NodeName) -> None:
         queue = stream.queue[target]

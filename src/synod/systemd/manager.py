@@ -170,6 +170,11 @@ class Manager:
                 continue  # the job ended in between: the snapshot is old
         return unit_state(properties)
 
+    async def fresh_state(self, unit: UnitName) -> UnitState:
+        """Return the state of a unit, as unit_state() does; of a watched one in order with its reports."""
+        watched = await self._watches.fresh(unit)
+        return watched if watched is not None else await self.unit_state(unit)
+
     async def list_units(self, patterns: Sequence[str]) -> tuple[ListedUnit, ...]:
         """Return the loaded units whose names match one of the globs."""
         reply = await self._call("ListUnitsByPatterns", "asas", [], list(patterns))
@@ -218,7 +223,8 @@ class Manager:
     def watch(self, unit: UnitName) -> None:
         """Report this unit's state now and whenever it changes; an alias is followed.
 
-        What is reported of an inactive unit without a job is its name and the three states, nothing more.
+        What is reported of an inactive unit without a job is its name, the three states and its last
+        cgroup, where processes may be left.
         """
         self._watches.add(unit)
 
@@ -237,11 +243,20 @@ class Manager:
         time (2.5 ms and more, 0.3 ms without).
         """
         row = _listed((await self._call("ListUnitsByNames", "as", [unit])).body[0][0])
+        last = self._watches.last(unit)
+        group = last.control_group if last is not None else ""
         if row.active_state == "inactive" and row.job_id == 0:
-            return inactive_state(row.unit, load_state=row.load_state, sub_state=row.sub_state)
+            return inactive_state(
+                row.unit, load_state=row.load_state, sub_state=row.sub_state, control_group=group
+            )
         state = await self.unit_state(unit)
         if state.active_state == "inactive" and state.job_id == 0:
-            return inactive_state(state.unit, load_state=state.load_state, sub_state=state.sub_state)
+            return inactive_state(
+                state.unit,
+                load_state=state.load_state,
+                sub_state=state.sub_state,
+                control_group=state.control_group or group,
+            )
         return state
 
     async def _call(

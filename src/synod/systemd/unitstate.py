@@ -78,14 +78,17 @@ class UnitState:
         return self.active_state in ("inactive", "failed") and self.job_id == 0
 
 
-def inactive_state(unit: UnitName, *, load_state: str, sub_state: str) -> UnitState:
-    """Return the state of a unit that does nothing, of which PID 1 remembers nothing else."""
+def inactive_state(
+    unit: UnitName, *, load_state: str, sub_state: str, control_group: str = ""
+) -> UnitState:
+    """Return the state of a unit that does nothing, of which PID 1 may remember nothing else."""
     known = {
         "Id": unit,
         "LoadState": load_state,
         "ActiveState": "inactive",
         "SubState": sub_state,
         "Job": (0, "/"),
+        "ControlGroup": control_group,
     }
     return unit_state(known)
 

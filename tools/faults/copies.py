@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""The witness of the failover tests: when each copy of a unit ran, by its own word and the one clock of all
-nodes.
+"""The witness: when each copy of a unit ran, by its own word and the one clock of all nodes.
 
 Every copy stamps its node's disk many times a second, from its first instruction until it is gone; what it
 wrote is read from outside, also where the node is off, cut off or was reset. No part of Synod or systemd is
