@@ -15,9 +15,10 @@ from synod.engine.mirrors import Mirrors
 from synod.engine.readiness import Readiness
 from synod.engine.requests import Drain
 from synod.engine.verdict import Judge
+from synod.engine.vigil import Vigil
 from synod.ledger.effects import Persist
-from synod.model.command import NodeState, Plan
-from synod.model.rows import Grant
+from synod.model.command import NodeState, Plan, Proof
+from synod.model.rows import Grant, NodeRow
 from synod.model.state import Change, ClusterState
 from synod.model.unit import LocalUnit, hold_of
 from synod.sim.checkers import ViolationError
@@ -90,6 +91,16 @@ def reboot_of_a_node_that_lost_its_unit(seed: int) -> None:
     world.run(5 * SEC)
     world[home].power_on()
     world.run(10 * SEC)
+
+
+def a_holder_whose_agent_is_frozen() -> None:
+    """Its units run on until its fuse resets it; everybody suspects it long before."""
+    for seed in range(6):
+        world = cluster(spec("db"), seed=seed)
+        world.run(3 * SEC)
+        systemctl(world, "a", "start", "db")
+        world[where(world, "db")].freeze_agent(9 * SEC)
+        world.run(15 * SEC)
 
 
 def crash_of_a_provider() -> None:
@@ -213,6 +224,17 @@ def syncs_nothing(patch: Patch) -> None:
     patch.setattr(Disk, "write", write)
 
 
+def takes_suspicion_for_a_proof(patch: Patch) -> None:
+    prove = Vigil._prove
+
+    def too_early(self: Vigil, name: NodeName, row: NodeRow) -> None:
+        if self._hearsay.accusers(name):
+            self._fencing.proved(name, row, Proof.LEASE, "gossip says so")
+        prove(self, name, row)
+
+    patch.setattr(Vigil, "_prove", too_early)
+
+
 def starts_nothing(patch: Patch) -> None:
     patch.setattr(Keeper, "_start", lambda self, unit, grant, course: None)
 
@@ -231,6 +253,7 @@ def starts_nothing(patch: Patch) -> None:
         (forgets_that_a_grant_exists, stop_with_processes_left, "I[12] "),
         (never_stops_bound_units, crash_of_a_provider, "I8 bound"),
         (syncs_nothing, start_and_stop, "I7 minority"),
+        (takes_suspicion_for_a_proof, a_holder_whose_agent_is_frozen, "I[12] "),
     ],
 )
 def test_a_wrong_engine_is_caught(
