@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
+from hypothesis import given
+from hypothesis import strategies as st
+
 from demo import lanes
 from demo.lanes import Segment
 from demo.record import Moment, Step
-from hypothesis import given
-from hypothesis import strategies as st
 
 
 def moment(usec: int, step: Step, node: str = "node1", unit: str = "db.service") -> Moment:

@@ -2,6 +2,7 @@
 import io
 
 import pytest
+
 from demo.narrator import BrokenPromiseError, Narrator
 from demo.record import OUTSIDE, Command, Gap, Moment, Step, Story
 

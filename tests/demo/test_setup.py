@@ -3,7 +3,6 @@ from pathlib import Path
 
 from demo import setup
 from demo.stage import DB, WEB
-
 from synod.config.finding import Severity
 from synod.config.verify import verify
 

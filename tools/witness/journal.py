@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from bench_failover.copies import Event, Step
+from witness.copies import Event, Step
 
 _STEPS: Final = {
     "7d4958e842da4a758f6c1cdc7b36dcc5": Step.STARTING,
