@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import ClassVar, Final
 
 from synod.base.errors import SynodError, TimedOutError
-from synod.lab import machine, process
+from synod.lab import process
 from synod.lab.cluster import Lab
 from witness import journal
 from witness.copies import Event, Interval, Loss, intervals
@@ -200,7 +200,7 @@ class Rig(ABC):
             self._client = None
 
     def _journal(self, node: str) -> Path:
-        return machine.disk(self.lab.state, node) / "upper/var/log/journal"
+        return journal.directory(self.lab.state, node)
 
     def _read(self, node: str, command: Sequence[str]) -> str:
         return process.run(command, timeout=_COMMAND_SEC, what=f"read the journal of {node}")
