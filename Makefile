@@ -16,7 +16,7 @@ HOST_PACKAGES := build-essential dbus dbus-daemon debhelper debian-archive-keyri
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 20
 
-demo: host deb ## three nodes, a database and its web service: the main promises, live (below 90 s)
+demo: host deb ## three nodes, a database, its web service, a power loss: the promises, live (below 90 s)
 	@tools/host-setup curl
 	@PYTHONPATH=src:tools $(PYTHON) -B -m demo --output $(BUILD)/demo
 

@@ -3,9 +3,10 @@
 
 import struct
 
-from bench_failover.client import is_reply, request
 from hypothesis import given
 from hypothesis import strategies as st
+
+from bench_failover.client import is_reply, request
 
 
 @given(st.integers(0, 0xFFFF))

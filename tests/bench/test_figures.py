@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Medians, maxima, ratios, the table, the last line, and what a client went without."""
+"""Medians, maxima, ratios, the table and the last line."""
 
 import json
 
 import pytest
+
 from bench_failover.figures import (
     CRASH,
     FENCED,
@@ -12,7 +13,6 @@ from bench_failover.figures import (
     PLAIN,
     UNFENCED,
     Figures,
-    longest_gap,
     result,
     table,
 )
@@ -57,17 +57,3 @@ def test_the_table_has_a_line_for_what_was_measured(figures):
         ["pacemaker", "3", "10.000", "12.000", "5.0", "x"],
         ["synod", "1", "0.500", "0.500"],
         ["systemd", "1", "0.250", "0.250"]]
-
-
-@pytest.mark.parametrize(("replies", "begin", "seconds"), [
-    ([0, 1_000_000, 2_000_000, 5_500_000, 5_600_000], 2_500_000, 3.5),
-    ([0, 1_000_000, 2_000_000, 5_500_000, 5_600_000], 2_000_000, 3.5),
-    ([0, 9_000_000, 9_100_000, 9_300_000], 9_050_000, 0.2),
-])  # fmt: skip
-def test_the_gap_counts_from_the_last_reply_before(replies, begin, seconds):
-    assert longest_gap(replies, begin) == pytest.approx(seconds)
-
-
-@pytest.mark.parametrize("replies", [[], [1], [8, 9]])
-def test_a_gap_without_both_ends_is_none(replies):
-    assert longest_gap(replies, 5) is None

@@ -2,9 +2,10 @@
 """When a process is killed, between two looks of a monitor."""
 
 import pytest
-from bench_failover.trial import next_phase, read_replies
 from hypothesis import given
 from hypothesis import strategies as st
+
+from bench_failover.trial import next_phase
 
 
 @pytest.mark.parametrize(("elapsed", "phase", "delay"), [(0.0, 1.0, 1.0), (2.0, 5.0, 3.0), (9.5, 1.0, 1.5),
@@ -20,9 +21,3 @@ def test_it_is_waited_for_less_than_a_cycle(phases, elapsed):
     assert 0 <= delay <= 10.0
     assert ((elapsed + delay - phase) % 10.0) == pytest.approx(0, abs=1e-6) or (
         (elapsed + delay - phase) % 10.0 == pytest.approx(10.0, abs=1e-6))
-
-
-def test_half_a_line_of_the_client_is_left_for_later(tmp_path):
-    path = tmp_path / "replies"
-    path.write_text("17\n23\n4")
-    assert read_replies(path) == [17, 23]

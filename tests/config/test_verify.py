@@ -110,7 +110,12 @@ SOUND = {
     "section-typo": {"a.service": "[X-Sync]\n[Install]\n" + RUN},
     "type-wide": {"service.d/x.conf": "[Service]\n"},
     "own-unit": {"synod-address@1.service": annotated()},
-    "unannotated-dependency": {"a.service": annotated("After=b.service"), "b.service": annotated()},
+    "unannotated-dependency": {
+        "a.service": annotated("After=b.service c@1.service"),
+        "b.service": annotated(),
+        "c@.service": annotated("After=d@%i.service"),
+        "d@.service": annotated(),
+    },
     "disjoint-nodes": {
         "a.service": annotated("Nodes=x y\nColocateWith=b.service"),
         "b.service": annotated("Nodes=y"),

@@ -3,7 +3,8 @@ import json
 from pathlib import Path
 
 from demo import journal
-from demo.record import Step
+from demo.record import Step, Turn
+from synod.base.messages import MessageId
 
 STARTING = "7d4958e842da4a758f6c1cdc7b36dcc5"
 DONE = "39f53479d3a045ac8e11786248231fbf"
@@ -77,3 +78,21 @@ def test_only_what_pid_1_wrote_about_the_units_is_read() -> None:
 
     assert {"--directory=/x", "--since=@2", "UNIT=a.service", "UNIT=b.service", "_PID=1"} <= set(command)
     assert f"MESSAGE_ID={STARTING}" in command
+
+
+def test_what_the_agent_says_of_a_node_becomes_a_mark() -> None:
+    lost, fenced = MessageId.NODE_LOST.value, MessageId.NODE_FENCED.value
+    text = "\n".join((
+        entry(5, "", lost, "'node2' is lost: its stream fell silent."),
+        entry(9, "", fenced, "'node2' runs nothing any more: a fence device confirmed it ('lab': off)."),
+        entry(9, "", fenced, "a text that nobody expected")))
+
+    assert [(found.usec, found.node, found.turn, found.reason) for found in journal.marks(text)] == [
+        (5, "node2", Turn.LOST, "its stream fell silent"),
+        (9, "node2", Turn.FENCED, "a fence device confirmed it ('lab': off)")]
+
+
+def test_marks_are_the_agent_s_own_words() -> None:
+    command = journal.marks_command(Path("/x"), 2_500_000)
+
+    assert {"--directory=/x", "--since=@2", "_SYSTEMD_UNIT=synod.service"} <= set(command)

@@ -1,13 +1,18 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-from demo import lanes
-from demo.lanes import Segment
-from demo.record import Moment, Step
 from hypothesis import given
 from hypothesis import strategies as st
+
+from demo import lanes
+from demo.lanes import Box, Segment
+from demo.record import Mark, Moment, Step, Turn
 
 
 def moment(usec: int, step: Step, node: str = "node1", unit: str = "db.service") -> Moment:
     return Moment(usec=usec, node=node, unit=unit, step=step)
+
+
+def mark(usec: int, turn: Turn, node: str = "node1") -> Mark:
+    return Mark(usec=usec, node=node, turn=turn)
 
 
 def states(found: list[Segment]) -> list[tuple[Step, int, int]]:
@@ -54,16 +59,44 @@ def test_clip_cuts_at_the_window_and_drops_what_lies_outside() -> None:
     assert states(lanes.clip(found, 20, 50)) == [(Step.STARTED, 20, 50)]
 
 
+def test_a_loss_of_power_ends_what_runs_on_the_node_and_nothing_else() -> None:
+    moments = [moment(10, Step.STARTED), moment(20, Step.STARTED, node="node2"), moment(70, Step.STARTED)]
+    found = lanes.segments(moments, end=100, marks=[mark(50, Turn.POWER_LOST), mark(55, Turn.LOST, "node2")])
+
+    assert [(segment.node, segment.begin, segment.end) for segment in found] == [
+        ("node1", 10, 50), ("node2", 20, 100), ("node1", 70, 100)]
+
+
+def test_a_node_is_dark_until_its_power_is_back() -> None:
+    marks = [mark(90, Turn.OFF), mark(10, Turn.POWER_LOST), mark(20, Turn.FENCED), mark(60, Turn.POWER_BACK),
+             mark(30, Turn.POWER_LOST, "node2"), mark(95, Turn.POWER_BACK, "node3")]
+
+    assert [(span.node, span.begin, span.end) for span in lanes.darkness(marks, end=100)] == [
+        ("node1", 10, 60), ("node2", 30, 100), ("node1", 90, 100)]
+
+
 @given(st.lists(st.tuples(st.integers(0, 100), st.integers(1, 40))))
 def test_boxes_of_one_row_never_overlap(pairs: list[tuple[int, int]]) -> None:
-    boxes = [(float(left), float(left + wide)) for left, wide in pairs]
+    boxes = [Box(left=left, right=left + wide) for left, wide in pairs]
     chosen = lanes.rows(boxes)
 
-    for first, (left, right) in enumerate(boxes):
+    for first, box in enumerate(boxes):
         for second in range(first):
             if chosen[first] == chosen[second]:
-                assert right <= boxes[second][0] or left >= boxes[second][1]
+                assert box.right <= boxes[second].left or box.left >= boxes[second].right
     assert sorted(set(chosen)) == list(range(max(chosen, default=-1) + 1))
+
+
+@given(st.lists(st.tuples(st.integers(0, 100), st.integers(1, 40), st.booleans())))
+def test_no_stem_crosses_the_words_of_another(rows: list[tuple[int, int, bool]]) -> None:
+    boxes = [Box(left=left, right=left + wide, stem=left if is_tick else None)
+             for left, wide, is_tick in sorted(rows)]
+    chosen = lanes.rows(boxes)
+
+    for box, row in zip(boxes, chosen, strict=True):
+        stems = [other.stem for other, above in zip(boxes, chosen, strict=True)
+                 if above < row and other.stem is not None]
+        assert not [stem for stem in stems if box.left < stem < box.right]
 
 
 @given(st.floats(0.001, 10_000), st.integers(2, 20))

@@ -2,8 +2,10 @@
 import io
 
 import pytest
+
 from demo.narrator import BrokenPromiseError, Narrator
-from demo.record import OUTSIDE, Command, Gap, Moment, Step, Story
+from demo.record import OUTSIDE, Command, Gap, Mark, Moment, Step, Story, Turn
+from witness.silence import Silence
 
 
 @pytest.fixture
@@ -70,3 +72,24 @@ def test_colours_are_for_terminals_only(out: io.StringIO) -> None:
 
     assert "\033" not in out.getvalue()
     assert "\033[1mbold\033[0m" in terminal.getvalue()
+
+
+def test_what_happens_is_told_with_the_time_since_its_cause(narrator: Narrator, out: io.StringIO) -> None:
+    reason = "a fence device confirmed it (fence device 'lab' reports 'node2' as off)"
+    narrator.happened([Mark(usec=1_000_000, node="node2", turn=Turn.POWER_LOST),
+                       Mark(usec=1_600_000, node="node2", turn=Turn.FENCED, reason=reason),
+                       Moment(usec=1_700_000, node="node3", unit="web.service", step=Step.STARTING)],
+                      since=1_000_000)
+
+    lost, fenced, starting = [line.split() for line in out.getvalue().splitlines()[-3:]]
+    assert lost == ["+0.000", "s", "node2", "loses", "its", "power"]
+    assert fenced[2:] == ["node2", "is", "fenced:", "a", "fence", "device", "confirmed", "it"]
+    assert starting == ["+0.700", "s", "node3", "web.service", "starting"]
+
+
+def test_a_silence_is_kept_for_the_picture() -> None:
+    story = Story(nodes=(), subtitle="", labels={})
+    found = Silence(begin=1, end=2)
+    Narrator(story, io.StringIO(), is_terminal=False).silence(found)
+
+    assert story.silences == [found]

@@ -1,8 +1,13 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
+from collections.abc import Iterator
+from itertools import combinations
 from xml.etree import ElementTree
 
-from demo import svg, timeline
-from demo.record import OUTSIDE, Act, Command, Gap, Moment, Step, Story, Visit
+import pytest
+
+from demo import palette, svg, timeline
+from demo.record import OUTSIDE, Act, Command, Gap, Mark, Moment, Step, Story, Turn, Visit
+from witness.silence import Silence
 
 SPACE = "{http://www.w3.org/2000/svg}"
 SECOND = 1_000_000
@@ -28,7 +33,42 @@ def story() -> Story:
                  commands=late)
     return Story(nodes=("node1", "node2", "node3"), subtitle="A subtitle",
                  labels={"db.service": "db", "web.service": "web"}, acts=[first, second], moments=moments,
-                 visits=[Visit(usec=3 * SECOND, is_answered=True), Visit(usec=SECOND, is_answered=False)])
+                 visits=[visit(3 * SECOND, is_answered=True), visit(SECOND, is_answered=False)])
+
+
+def visit(usec: int, *, is_answered: bool) -> Visit:
+    return Visit(usec=usec, end=usec + 1000, is_answered=is_answered)
+
+
+def loss() -> Story:
+    """node2 loses its power at 10 s, comes back at 12 s; web answers again from node3."""
+    moments = [moment(9 * SECOND, "node2", "vip.service", Step.STARTED),
+               moment(9 * SECOND, "node2", "web.service", Step.STARTED),
+               moment(10 * SECOND + 700_000, "node3", "vip.service", Step.STARTING),
+               moment(10 * SECOND + 750_000, "node3", "vip.service", Step.STARTED),
+               moment(10 * SECOND + 770_000, "node3", "web.service", Step.STARTING),
+               moment(10 * SECOND + 820_000, "node3", "web.service", Step.STARTED),
+               moment(13 * SECOND, "node2", "web.service", Step.SKIPPED)]
+    marks = [Mark(usec=10 * SECOND, node="node2", turn=Turn.POWER_LOST),
+             Mark(usec=10 * SECOND + 600_000, node="node2", turn=Turn.LOST, reason="silent"),
+             Mark(usec=10 * SECOND + 650_000, node="node2", turn=Turn.FENCED, reason="a device"),
+             Mark(usec=12 * SECOND, node="node2", turn=Turn.POWER_BACK),
+             Mark(usec=13 * SECOND + 50_000, node="node2", turn=Turn.ONLINE)]
+    why = Command(node="node3", text="synodctl why web.service", begin=11 * SECOND + 100_000,
+                  end=11 * SECOND + 150_000, status=0)
+    curl = Command(node=OUTSIDE, text="curl http://10.77.0.10:8080/", begin=11 * SECOND,
+                   end=11 * SECOND + 40_000, status=0)
+    gaps = [Gap(first=marks[2], then=moments[2], text="proof"),
+            Gap(first=moments[3], then=moments[4], text="order")]
+    kept = ["node2 is proved to be off before anything starts elsewhere, by 50.0 ms", "db was not touched",
+            "a promise so long that it does not fit into one of two columns " * 2, "short", "short again"]
+    acts = [Act(number=1, title="Loss", begin=9_900_000, end=11 * SECOND + 200_000, commands=[curl, why],
+                gaps=gaps, kept=kept),
+            Act(number=2, title="Return", begin=11_900_000, end=14 * SECOND)]
+    visits = [visit(9_950_000 + number * 50_000, is_answered=not 0 < number < 18) for number in range(80)]
+    return Story(nodes=("node1", "node2", "node3"), subtitle="", acts=acts, moments=moments, marks=marks,
+                 labels={"vip.service": "address", "web.service": "web"}, visits=visits,
+                 silences=[Silence(begin=9_950_000, end=10_850_000)])
 
 
 def drawn(found: Story) -> ElementTree.Element:
@@ -41,6 +81,20 @@ def texts(page: ElementTree.Element) -> list[str]:
 
 def classes(page: ElementTree.Element, tag: str) -> list[str]:
     return [element.get("class", "") for element in page.iter(SPACE + tag)]
+
+
+def boxes(page: ElementTree.Element) -> Iterator[tuple[str, float, float, float, float]]:
+    """Words with left, right, top and bottom of where they are, by the generous measure of the drawing."""
+    for text in page.iter(f"{SPACE}text"):
+        words, kinds = text.text or "", (text.get("class") or "").split()
+        size = next((size for kind, size in (("title", 20.0), ("heading", 14.0), ("alarm", 13.0))
+                     if kind in kinds), 11.0)
+        wide, x, y = svg.width(words, size), float(text.get("x", 0)), float(text.get("y", 0))
+        if "right" in kinds:
+            x -= wide
+        elif {"axis", "middle", "number"} & set(kinds):
+            x -= wide / 2
+        yield words, x, x + wide, y - 0.75 * size, y + 0.2 * size
 
 
 def test_the_picture_tells_the_acts_the_verdicts_and_the_evidence() -> None:
@@ -69,22 +123,48 @@ def test_requests_are_drawn_where_they_happened() -> None:
 
     # One in the legend, one in the overview, one in the first act.
     assert len(answered) == 3
-    assert all(timeline.LEFT <= float(circle.get("cx", 0)) <= timeline.RIGHT for circle in answered[1:])
+    assert all(palette.LEFT <= float(circle.get("cx", 0)) <= palette.RIGHT for circle in answered[1:])
 
 
-def test_nothing_leaves_the_page() -> None:
-    page = drawn(story())
+def test_a_power_loss_is_seen_in_the_lane_of_its_node() -> None:
+    page = drawn(loss())
+    found = texts(page)
+
+    assert {"power lost", "counted as lost", "fenced: proved to be off", "power back", "online again",
+            "web not started here", "no answer for 0.90 s"} <= set(found)
+    # The legend, the overview and both acts.
+    assert classes(page, "rect").count("off") == 4
+    assert classes(page, "rect").count("silence") == 3
+
+
+def test_what_ran_on_the_node_ends_with_its_power() -> None:
+    page = drawn(loss())
+    titles = [title.text or "" for title in page.iter(f"{SPACE}title")]
+
+    assert "web.service on node2: started, 0.100 s" in titles
+
+
+@pytest.mark.parametrize("found", [story(), loss()], ids=["start", "loss"])
+def test_no_words_cover_others(found: Story) -> None:
+    for (one, *first), (other, *second) in combinations(boxes(drawn(found)), 2):
+        is_beside = first[1] <= second[0] or second[1] <= first[0]
+        is_apart = first[3] <= second[2] or second[3] <= first[2]
+        assert is_beside or is_apart, (one, other)
+
+
+@pytest.mark.parametrize("found", [story(), loss()], ids=["start", "loss"])
+def test_nothing_leaves_the_page(found: Story) -> None:
+    page = drawn(found)
     height = float(page.get("height", 0))
 
-    for rect in page.iter(f"{SPACE}rect"):
+    for rect in page.findall(f"{SPACE}rect"):
         left, top = float(rect.get("x", 0)), float(rect.get("y", 0))
-        assert 0 <= left <= left + float(rect.get("width", 0)) <= timeline.WIDTH
+        assert 0 <= left <= left + float(rect.get("width", 0)) <= palette.WIDTH
         assert 0 <= top <= top + float(rect.get("height", 0)) <= height
-    for text in page.iter(f"{SPACE}text"):
-        assert 0 <= float(text.get("y", 0)) <= height
-    for label in (text for text in page.iter(f"{SPACE}text") if text.get("class") == "label"):
-        left = float(label.get("x", 0))
-        assert 0 <= left <= left + svg.width(label.text or "", 11) <= timeline.WIDTH
+    for words, left, right, top, bottom in boxes(page):
+        if not words.startswith("✓ a promise so long"):
+            assert 0 <= left <= right <= palette.WIDTH, words
+        assert 0 <= top <= bottom <= height
 
 
 def test_a_story_that_ended_before_its_first_act_is_a_picture_too() -> None:

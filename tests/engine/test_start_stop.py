@@ -367,3 +367,12 @@ def test_a_unit_is_refused_when_nobody_starts_the_one_it_goes_with() -> None:
     assert call.status != 0
     reason = "ColocateWith=db.service, which is not placed there"
     assert any(reason in text for text in gate_text(world["a"], "near"))
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_provider_is_placed_where_the_unit_that_asked_for_it_can_follow(seed: int) -> None:
+    """Its await and its gate ask at the same moment; the provider alone could go anywhere."""
+    web = on("web", "c", requires="db", after="db", colocate_with="db")
+    world = cluster(spec("db"), web, seed=seed)
+    assert systemctl(world, "b", "start", "web").status == 0
+    assert (where(world, "db"), where(world, "web")) == ("c", "c")

@@ -9,8 +9,8 @@ import time
 from collections.abc import Callable, Iterator
 
 import pytest
-from faults.copies import Copy, copies, install, overlaps
 
+from faults.copies import Copy, copies, install, overlaps
 from synod.lab.cluster import Lab
 
 from .conftest import LABS, NODES, Cluster, deb, join_all

@@ -6,8 +6,8 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from faults.copies import copies, install, overlaps
 
+from faults.copies import copies, install, overlaps
 from synod.lab import fence
 from synod.lab.cluster import Lab
 

@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Final
 
 from bench_failover import chart, trial
-from bench_failover.copies import Overlap, overlaps
 from bench_failover.figures import (
     CRASH,
     FENCED,
@@ -39,6 +38,7 @@ from bench_failover.rig import NODES, RELEASE, Rig
 from synod.base.errors import SynodError
 from synod.lab import remains, rootfs
 from synod.lab.cluster import Lab
+from witness.copies import Overlap, overlaps
 
 _REASON_CHARACTERS_MAX: Final = 160
 _NOTES: Final = """\

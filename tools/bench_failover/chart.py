@@ -10,9 +10,8 @@ import statistics
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from demo import svg
-
 from bench_failover.figures import MEASURES, OURS, PEER, PLAIN, Figures
+from demo import svg
 
 WIDTH: Final = 980.0
 _LEFT: Final = 390.0

@@ -5,10 +5,8 @@ A ratio is Pacemaker's median by ours: above 1, ours is faster. Where there is n
 null: an absent figure must not look like a good one.
 """
 
-import itertools
 import json
 import statistics
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -85,18 +83,6 @@ def result(figures: Figures, more: dict[str, int | float | str]) -> str:
         flat[f"{name}_{system}_median_s"] = _rounded(statistics.median(values))
         flat[f"{name}_{system}_max_s"] = _rounded(max(values))
     return json.dumps({"bench": "failover", "ratios": ratios, "figures": flat | more})
-
-
-def longest_gap(replies: Sequence[int], begin: int) -> float | None:
-    """Return, in seconds, the longest time without a reply around or after ``begin``; None if it goes on.
-
-    ``replies`` are microseconds, in order. The gap is counted from the last reply before ``begin``: what the
-    client saw, not what we know.
-    """
-    before = [usec for usec in replies if usec <= begin]
-    seen = [*before[-1:], *(usec for usec in replies if usec > begin)]
-    gaps = [later - earlier for earlier, later in itertools.pairwise(seen)]
-    return max(gaps) / 1e6 if before and gaps else None
 
 
 def _rounded(value: float | None) -> float | None:

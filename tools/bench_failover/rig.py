@@ -5,8 +5,6 @@ The pair is one unit file each, the same for both systems: ``[X-Synod]`` is a se
 over. Everything is waited for within a limit. Decides nothing about what ought to happen.
 """
 
-import subprocess
-import sys
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
@@ -14,11 +12,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import ClassVar, Final
 
-from bench_failover import journal
-from bench_failover.copies import Event, Interval, Loss, intervals
 from synod.base.errors import SynodError, TimedOutError
-from synod.lab import machine, process
+from synod.lab import process
 from synod.lab.cluster import Lab
+from witness import journal
+from witness.copies import Event, Interval, Loss, intervals
+from witness.outside import Client
 
 NODES: Final = ("node1", "node2", "node3")
 RELEASE: Final = "bookworm"
@@ -49,7 +48,6 @@ _SETTLE_POLL_SEC: Final = 0.5
 _COMMAND_SEC: Final = 30.0
 _SETTLE_SEC: Final = 90.0
 """Pacemaker takes up to half a minute until a node that has come back takes part."""
-_CLIENT_SEC: Final = 5.0
 
 
 def unit_file(name: str, section: str) -> str:
@@ -81,7 +79,7 @@ class Rig(ABC):
         self.lab = lab
         self.losses: list[Loss] = []
         self._begin = clock()
-        self._client: subprocess.Popen[bytes] | None = None
+        self._client: Client | None = None
 
     @abstractmethod
     def set_up(self) -> None:
@@ -192,19 +190,17 @@ class Rig(ABC):
 
     def start_client(self, output: Path) -> None:
         """Let the client ask for the address until the lab ends; it writes to ``output``."""
-        program = str(Path(__file__).with_name("client.py"))
-        with output.open("w", encoding="ascii") as file:
-            self._client = self.lab.outside_popen((sys.executable, "-I", program, ADDRESS), stdout=file)
+        program = Path(__file__).with_name("client.py")
+        self._client = Client(self.lab, program, ADDRESS, output=output)
 
     def stop_client(self) -> None:
         """End the client."""
         if self._client is not None:
-            self._client.terminate()
-            self._client.wait(timeout=_CLIENT_SEC)
+            self._client.end()
             self._client = None
 
     def _journal(self, node: str) -> Path:
-        return machine.disk(self.lab.state, node) / "upper/var/log/journal"
+        return journal.directory(self.lab.state, node)
 
     def _read(self, node: str, command: Sequence[str]) -> str:
         return process.run(command, timeout=_COMMAND_SEC, what=f"read the journal of {node}")

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from bench_failover.copies import Step
-from bench_failover.figures import longest_gap
 from bench_failover.rig import APP, DB, NODES, Rig, clock
 from synod.base.errors import SynodError
+from witness import outside, silence
+from witness.copies import Step
 
 _RECOVERY_SEC: Final = 60.0
 _REPLY_USEC: Final = 100_000
@@ -43,10 +43,10 @@ def lose_power(rig: Rig, replies: Path) -> Outage:
              timeout=_RECOVERY_SEC)
     rig.wait(lambda: rig.holder() in others and _is_served(replies),
              "the pair is active elsewhere, and the client is served", timeout=_RECOVERY_SEC)
-    gap = longest_gap(read_replies(replies), begin)
+    gap = silence.longest(read_replies(replies), begin)
     if gap is None:
         raise SynodError(f"{rig.system}: the client got no reply before the power loss")
-    outage = Outage(pair=_active_after(rig, APP, begin), address=gap, led=victim == leader)
+    outage = Outage(pair=_active_after(rig, APP, begin), address=gap.seconds, led=victim == leader)
     rig.lab.boot(victim)
     return outage
 
@@ -91,9 +91,8 @@ def next_phase(phases: Sequence[float], elapsed: float, interval: float) -> tupl
 
 
 def read_replies(path: Path) -> list[int]:
-    """Read what the client wrote; its last line may be half a line."""
-    lines = path.read_text(encoding="ascii").splitlines(keepends=True)
-    return [int(line) for line in lines if line.endswith("\n")]
+    """Read when the client got a reply."""
+    return [int(line) for line in outside.lines(path)]
 
 
 def _is_served(replies: Path) -> bool:

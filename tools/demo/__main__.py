@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import Final
 
 from demo import setup, stage, timeline
-from demo.acts import ACTS, Play
 from demo.narrator import BrokenPromiseError, Narrator
+from demo.play import Play
+from demo.programme import PROGRAMME
 from demo.record import Story
-from demo.stage import DB, NODES, PACKAGES, WEB, Stage, clock
+from demo.stage import ADDRESS, DB, NODES, PACKAGES, UNITS, VIP, WEB, Stage, clock
 from synod.base.errors import SynodError
 from synod.lab import remains, rootfs
 from synod.lab.cluster import Lab
@@ -27,8 +28,8 @@ _LAB: Final = "demo"
 _RELEASE: Final = "bookworm"
 _LIMIT_SEC: Final = 90.0
 _LAST_LINES: Final = 12
-_SUBTITLE: Final = (f"db is Debian's own {DB}, pinned to node1; web is a small HTTP service that queries "
-                    "it, pinned to node2. Times are those of systemd on each node.")
+_SUBTITLE: Final = (f"db is Debian's own {DB}, on node1; web is a small HTTP service that queries it, on "
+                    f"node2 or else node3, beside its address {ADDRESS}. Times are systemd's own.")
 
 
 def main() -> int:
@@ -39,7 +40,7 @@ def main() -> int:
     options = parser.parse_args()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda number, frame: sys.exit(128 + number))
-    story = Story(nodes=NODES, subtitle=_SUBTITLE, labels={DB: "db", WEB: "web"})
+    story = Story(nodes=NODES, subtitle=_SUBTITLE, labels={DB: "db", VIP: "address", WEB: "web"})
     narrator = Narrator(story, sys.stdout, is_terminal=sys.stdout.isatty())
     try:
         return _perform(story, narrator, options.deb or _newest_deb(), options.output)
@@ -65,11 +66,13 @@ def _perform(story: Story, narrator: Narrator, deb: Path, output: Path) -> int:
     with lab, tempfile.TemporaryDirectory(prefix="synod-demo-") as scratch:
         lab.up(nodes=len(NODES), release=_RELEASE, packages=PACKAGES, deb=deb)
         narrator.step(f"{', '.join(NODES)}: three systemd machines have booted", time.monotonic() - begin)
-        play = Play(stage=Stage(lab), narrator=narrator, visits=Path(scratch, "visits"))
+        scene = Stage(lab)
+        play = Play(stage=scene, narrator=narrator, output=Path(scratch, "visits"), lookout=scene.lookout())
         failure = _play(play, story)
         if story.acts:
-            story.moments = play.stage.moments(story.acts[0].begin)
-            story.visits = stage.read_visits(play.visits)
+            story.moments = scene.moments(story.acts[0].begin)
+            story.marks = scene.marks(story.acts[0].begin)
+            story.visits = stage.read_visits(play.output)
     picture = output / "timeline.svg"
     picture.write_text(timeline.render(story), encoding="utf-8")
     took = time.monotonic() - begin
@@ -91,13 +94,13 @@ def _play(play: Play, story: Story) -> str:
         setup.found_cluster(play.stage, play.narrator)
         setup.fill_database(play.stage, play.narrator)
         setup.annotate(play.stage, play.narrator)
-        with play.visits.open("w", encoding="utf-8") as file:
-            play.stage.start_visitor(file)
-            for title, act in ACTS:
-                since = clock()
-                play.narrator.begin(title, since)
-                act(play)
-                play.narrator.end(clock())
+        play.stage.start_visitor(play.output)
+        play.begin = clock()
+        for title, act in PROGRAMME:
+            since = clock()
+            play.narrator.begin(title, since)
+            act(play)
+            play.narrator.end(clock())
     except SynodError as error:
         if story.acts:
             play.narrator.end(clock())
@@ -105,13 +108,14 @@ def _play(play: Play, story: Story) -> str:
         kind = "a promise was broken" if isinstance(error, BrokenPromiseError) else "the demo cannot go on"
         return f"{kind}: {error}"
     finally:
+        play.lookout.stop()
         play.stage.stop_visitor()
     return ""
 
 
 def _show_journals(play: Play, since: int) -> None:
     for node in NODES:
-        for unit in (DB, WEB, "synod.service"):
+        for unit in (*UNITS, "synod.service"):
             lines = play.stage.messages(node, unit, since)
             play.narrator.quote(f"{node} {unit}: {line}" for line in lines[-_LAST_LINES:])
 

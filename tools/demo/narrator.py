@@ -8,8 +8,9 @@ import textwrap
 from collections.abc import Iterable, Sequence
 from typing import TextIO
 
-from demo.record import OUTSIDE, Act, Command, Gap, Moment, Story
+from demo.record import OUTSIDE, Act, Command, Gap, Mark, Moment, Story
 from synod.base.errors import SynodError
+from witness.silence import Silence
 
 KEPT = "✓"
 BROKEN = "✗"
@@ -17,6 +18,8 @@ BROKEN = "✗"
 _PLAIN = {"bold": "", "dim": "", "good": "", "bad": "", "off": ""}
 _COLOURS = {"bold": "\033[1m", "dim": "\033[2m", "good": "\033[32m", "bad": "\033[1;31m", "off": "\033[0m"}
 _WIDTH = 100
+_UNIT_WIDTH = 35
+_WRAPPER = textwrap.TextWrapper(_WIDTH - 6, subsequent_indent="  ", break_on_hyphens=False)
 
 
 class BrokenPromiseError(SynodError):
@@ -63,17 +66,16 @@ class Narrator:
             self.act.commands.append(done)
         return done
 
-    def moments(self, found: Iterable[Moment], since: int) -> None:
-        """Tell what systemd did on the nodes, with the time since the command was typed."""
-        for moment in found:
-            after = f"+{(moment.usec - since) / 1e6:.3f} s"
-            words = f"{after:>10}  {moment.node}  {moment.unit:<27} {moment.step.value}"
-            self._line(self._paint("dim", f"      {words}"))
+    def happened(self, found: Iterable[Moment | Mark], since: int) -> None:
+        """Tell what happened on the nodes, with the time since it was brought about."""
+        for event in found:
+            after = f"+{(event.usec - since) / 1e6:.3f} s"
+            self._line(self._paint("dim", f"      {after:>10}  {event.node}  {_words(event)}"))
 
     def quote(self, lines: Iterable[str]) -> None:
         """Show what a program said."""
         for line in lines:
-            for part in textwrap.wrap(line, _WIDTH - 6, subsequent_indent="  ") or [""]:
+            for part in _WRAPPER.wrap(line) or [""]:
                 self._line(self._paint("dim", f"      {part}"))
 
     def promise(self, is_kept: bool, text: str, gap: Gap | None = None) -> None:
@@ -93,6 +95,10 @@ class Narrator:
             self.promise(False, f"{text}: the journals do not show both")
             return
         self.promise(gap.usec > 0, f"{text}, by {gap.usec / 1000:.1f} ms", gap)
+
+    def silence(self, found: Silence) -> None:
+        """Keep for the picture how long the client outside had no answer."""
+        self._story.silences.append(found)
 
     def summary(self, rows: Sequence[tuple[str, str]]) -> None:
         """Print the figures."""
@@ -116,3 +122,11 @@ class Narrator:
 
     def _line(self, text: str) -> None:
         print(text, file=self._out, flush=True)
+
+
+def _words(event: Moment | Mark) -> str:
+    if isinstance(event, Moment):
+        return f"{event.unit:<{_UNIT_WIDTH}} {event.step.value}"
+    # What a device said in detail is the journal's to tell.
+    reason = event.reason.partition(" (")[0]
+    return f"{event.turn.value}: {reason}" if reason else event.turn.value

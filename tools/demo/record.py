@@ -8,6 +8,8 @@ can be compared. Decides nothing.
 from dataclasses import dataclass, field
 from enum import Enum
 
+from witness.silence import Silence
+
 OUTSIDE = "outside"
 
 
@@ -35,6 +37,30 @@ class Moment:
     step: Step
 
 
+class Turn(Enum):
+    """What became of a node as a whole."""
+
+    POWER_LOST = "loses its power"
+    POWER_BACK = "has power again"
+    OFF = "is off"
+    LOST = "is lost"
+    """So the cluster's leader says."""
+    FENCED = "is fenced"
+    """It is proved that nothing runs there any more."""
+    ONLINE = "is online"
+    """All nodes say so."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mark:
+    """A turn that a node took."""
+
+    usec: int
+    node: str
+    turn: Turn
+    reason: str = ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
     """What was typed on a node, and what came of it."""
@@ -58,15 +84,17 @@ class Visit:
     """One request of the client outside."""
 
     usec: int
+    end: int
+    """When the answer was there, or the client gave up."""
     is_answered: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gap:
-    """That one moment came before another: the evidence for an order."""
+    """That one thing came before another: the evidence for an order."""
 
-    first: Moment
-    then: Moment
+    first: Moment | Mark
+    then: Moment | Mark
     text: str
 
     @property
@@ -99,4 +127,7 @@ class Story:
     """Unit -> what it is called in the picture."""
     acts: list[Act] = field(default_factory=list)
     moments: list[Moment] = field(default_factory=list)
+    marks: list[Mark] = field(default_factory=list)
     visits: list[Visit] = field(default_factory=list)
+    silences: list[Silence] = field(default_factory=list)
+    """How long the client outside went without an answer when a node had lost its power."""

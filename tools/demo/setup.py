@@ -5,9 +5,11 @@ PostgreSQL is the distribution's own package with its own unit; the cluster gets
 two lines.
 """
 
+import json
+
 from demo.narrator import Narrator
 from demo.record import Command
-from demo.stage import DB, NODES, WEB, Stage
+from demo.stage import DB, NODES, UNITS, WEB, Stage
 from synod.base.errors import SynodError
 
 DATABASE_CONF = "/etc/postgresql/15/main/conf.d/demo.conf"
@@ -27,6 +29,8 @@ _VOTERS_SEC = 20.0
 def found_cluster(stage: Stage, narrator: Narrator) -> None:
     """Make one cluster of the nodes."""
     first, *others = NODES
+    # An agent looks for devices when it becomes a member.
+    narrator.quote((f"/{stage.install_fence_device().strip('/')}: the nodes can switch each other off",))
     init = ("synodctl", "init", "--name", "demo", "--address", "10.77.0.1")
     narrator.command(_succeed(stage.run(first, init)))
     for node in others:
@@ -57,10 +61,12 @@ def annotate(stage: Stage, narrator: Narrator) -> None:
         narrator.quote((f"/{file}",))
     verified = narrator.command(_succeed(stage.run(NODES[0], ("synodctl", "verify"))))
     narrator.quote(verified.stdout.splitlines())
-    _tell_of_all(narrator, [_succeed(done) for done in stage.run_everywhere(("systemctl", "daemon-reload"))])
-    narrator.step("the cluster knows both units", stage.wait(
-        lambda: all(_known_units(stage, node) >= {DB, WEB} for node in NODES),
-        "all nodes know both units", timeout=_KNOWN_SEC))
+    # Every node would start web when it boots: the cluster sees to it that one does.
+    for words in (("systemctl", "enable", "--no-reload", WEB), ("systemctl", "daemon-reload")):
+        _tell_of_all(narrator, [_succeed(done) for done in stage.run_everywhere(words)])
+    narrator.step("the cluster knows what every node has of the units", stage.wait(
+        lambda: all(_is_reported(stage, unit) for unit in UNITS), "every node has reported the units",
+        timeout=_KNOWN_SEC))
 
 
 def psql(*options: str) -> tuple[str, ...]:
@@ -72,8 +78,11 @@ def _online(stage: Stage, node: str) -> int:
     return sum(row.get("state") == "online" for row in stage.query(node, "list-nodes"))
 
 
-def _known_units(stage: Stage, node: str) -> set[object]:
-    return {row.get("unit") for row in stage.query(node, "list-units")}
+def _is_reported(stage: Stage, unit: str) -> bool:
+    """Return whether all nodes know that all nodes have the unit: whichever leads, it can place it."""
+    said = stage.run_everywhere(("synodctl", "show", unit, "--json=short"))
+    return all(done.status == 0 and sorted(json.loads(done.stdout)["reports"]) == list(NODES)
+               for done in said)
 
 
 def _tell_of_all(narrator: Narrator, done: list[Command]) -> None:

@@ -6,29 +6,35 @@ Everything is waited for within a limit. Decides nothing about what ought to hap
 
 import json
 import shlex
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import IO, Final
+from typing import Final
 
 from demo import journal
-from demo.record import OUTSIDE, Command, Moment, Visit
+from demo.lookout import Lookout
+from demo.record import OUTSIDE, Command, Mark, Moment, Turn, Visit
 from synod.base.errors import TimedOutError
-from synod.lab import machine, process
+from synod.lab import fence, process
 from synod.lab.cluster import Lab
+from witness import journal as nodes_journal
+from witness import outside
+from witness.copies import Loss, Overlap, intervals, overlaps
 
 NODES: Final = ("node1", "node2", "node3")
 DB: Final = "postgresql@15-main.service"
 WEB: Final = "web.service"
-PORT: Final = 8080
+ADDRESS: Final = "10.77.0.10"
+VIP: Final = f"synod-address@{ADDRESS}-24.service"
+UNITS: Final = (DB, VIP, WEB)
+URL: Final = f"http://{ADDRESS}:8080/"
+"""Where web answers, on whatever node it is."""
 PACKAGES: Final = ("postgresql-15", "python3-psycopg2")
 
 _HERE: Final = Path(__file__).parent
 _TREE: Final = _HERE / "nodes"
-_JOURNAL: Final = "upper/var/log/journal"
+_PROGRAM: Final = "/usr/local/lib/web.py"
 _READ_SEC: Final = 20.0
 _SYNC_SEC: Final = 10.0
 
@@ -43,7 +49,9 @@ class Stage:
 
     def __init__(self, lab: Lab) -> None:
         self._lab = lab
-        self._visitor: subprocess.Popen[str] | None = None
+        self._marks: list[Mark] = []
+        self._losses: list[Loss] = []
+        self._visitor: outside.Client | None = None
 
     def run(self, node: str, argv: Sequence[str], *, timeout: float = 60.0) -> Command:
         """Run a program on a node, or ``outside``, to its end."""
@@ -69,9 +77,32 @@ class Stage:
         """Write a file on a node."""
         self._lab.write(node, path, text)
 
+    def install_fence_device(self) -> str:
+        """Let every node switch the others off by the lab's power switch; return the device's file."""
+        fence.install(self._lab)
+        return fence.DEVICE
+
     def is_on(self, node: str) -> bool:
         """Return whether the node runs."""
         return self._lab.is_on(node)
+
+    def cut_power(self, node: str) -> Mark:
+        """Let a node lose its power: not a packet leaves it any more, and all of its processes are dead."""
+        mark = self.note(node, Turn.POWER_LOST)
+        self._lab.kill(node)
+        self._losses.append(Loss(usec=clock(), node=node))
+        return mark
+
+    def restore_power(self, node: str) -> Mark:
+        """Switch a node on; it boots."""
+        mark = self.note(node, Turn.POWER_BACK)
+        self._lab.boot(node, wait=False)
+        return mark
+
+    def note(self, node: str, turn: Turn) -> Mark:
+        """Remember that a node takes a turn now."""
+        self._marks.append(Mark(usec=clock(), node=node, turn=turn))
+        return self._marks[-1]
 
     def show(self, node: str, unit: str, name: str) -> str:
         """Return what ``systemctl show`` says."""
@@ -98,37 +129,49 @@ class Stage:
     def moments(self, since: int) -> list[Moment]:
         """Return what systemd did to the demo's units on any node from ``since`` on, in order."""
         found = [moment for node in NODES for moment in journal.moments(
-            node, self._read(node, journal.moments_command(self._directory(node), (DB, WEB), since)))]
+            node, self._read(node, journal.moments_command(self._journal(node), UNITS, since)))]
         return sorted((moment for moment in found if moment.usec >= since), key=lambda moment: moment.usec)
+
+    def marks(self, since: int) -> list[Mark]:
+        """Return which turns the nodes took from ``since`` on, in order."""
+        said = [mark for node in NODES for mark in journal.marks(
+            self._read(node, journal.marks_command(self._journal(node), since)))]
+        # A leader may say the same again until the log has it.
+        told = {(mark.node, mark.turn, mark.reason): mark for mark in reversed(said) if mark.usec >= since}
+        done = [mark for mark in self._marks if mark.usec >= since]
+        return sorted((*done, *told.values()), key=lambda mark: mark.usec)
+
+    def doubles(self, since: int) -> list[Overlap]:
+        """Return where a unit ran on two nodes at once, by what the journals tell from ``since`` on."""
+        events = [event for node in NODES for event in nodes_journal.events(
+            node, self._read(node, nodes_journal.command(self._journal(node), UNITS, since)))]
+        events = [event for event in events if event.usec >= since]
+        return overlaps(intervals(events, self._losses, clock()))
+
+    def lookout(self) -> Lookout:
+        """Return somebody who looks where web's program runs and who has its address."""
+        return Lookout(self._lab.name, NODES, _PROGRAM, ADDRESS)
 
     def messages(self, node: str, unit: str, since: int) -> list[str]:
         """Return what was written by and about a unit on a node from ``since`` on."""
-        command = journal.messages_command(self._directory(node), unit, since)
+        command = journal.messages_command(self._journal(node), unit, since)
         return journal.messages(self._read(node, command), since)
 
-    def start_visitor(self, output: IO[str]) -> None:
+    def start_visitor(self, output: Path) -> None:
         """Let the client outside ask for the page again and again; it writes to ``output``."""
-        self._visitor = self._lab.outside_popen(
-            (sys.executable, "-I", str(_HERE / "visitor.py"), self.url), stdout=output, text=True)
+        self._visitor = outside.Client(self._lab, _HERE / "visitor.py", URL, output=output)
 
     def stop_visitor(self) -> None:
         """End the client outside."""
         if self._visitor is not None:
-            self._visitor.terminate()
-            self._visitor.wait(timeout=_SYNC_SEC)
-            self._visitor = None
-
-    @property
-    def url(self) -> str:
-        """Where web answers."""
-        return f"http://{self._lab.state.address('node2')}:{PORT}/"
+            self._visitor.end()
 
     def curl(self) -> Command:
         """Ask for the page once."""
-        return self.run(OUTSIDE, ("curl", "-fsS", "-m", "5", "--noproxy", "*", self.url))
+        return self.run(OUTSIDE, ("curl", "-fsS", "-m", "5", "--noproxy", "*", URL))
 
-    def _directory(self, node: str) -> Path:
-        return machine.disk(self._lab.state, node) / _JOURNAL
+    def _journal(self, node: str) -> Path:
+        return nodes_journal.directory(self._lab.state, node)
 
     def _read(self, node: str, command: Sequence[str]) -> str:
         if self.is_on(node):
@@ -136,8 +179,8 @@ class Stage:
         return process.run(command, what=f"read the journal of {node}", timeout=_READ_SEC)
 
 
-def read_visits(path: Path) -> list[Visit]:
-    """Read what the client outside wrote; its last line may be half a line."""
-    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-    rows = [json.loads(line) for line in lines if line.endswith("\n")]
-    return [Visit(usec=int(row["usec"]), is_answered=bool(row["ok"])) for row in rows]
+def read_visits(output: Path) -> list[Visit]:
+    """Read what the client outside wrote, in the order in which it asked."""
+    rows = [json.loads(line) for line in outside.lines(output)]
+    found = [Visit(usec=int(row["usec"]), end=int(row["end"]), is_answered=bool(row["ok"])) for row in rows]
+    return sorted(found, key=lambda visit: visit.usec)

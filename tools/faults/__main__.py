@@ -17,16 +17,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from bench_failover.figures import longest_gap
 from bench_failover.rig import APP, NODES, clock
 from bench_failover.trial import read_replies
-
 from faults.copies import overlaps
 from faults.kinds import DEB, KINDS, Kind, Then, others
 from faults.record import Run, result, table
 from faults.stage import PAIR, SLOW_SEC, Stage
 from synod.base.errors import SynodError
 from synod.lab.cluster import Lab
+from witness import silence
 
 RUNS: Final = 104
 PLANNED_SEC: Final = 10.0
@@ -102,8 +101,8 @@ class Recorder:
         while time.monotonic() < deadline:
             replies = read_replies(self._replies)
             if replies and clock() - replies[-1] < 100_000:
-                gap = longest_gap(replies, begin)
-                return round(gap, 3) if gap is not None else None
+                missed = silence.longest(replies, begin)
+                return round(missed.seconds, 3) if missed is not None else None
             time.sleep(0.05)
         return None
 

@@ -12,7 +12,6 @@ from enum import Enum
 from typing import Final
 
 from bench_failover.rig import APP, DB, NODES
-
 from faults.stage import SLOW_SEC, Stage
 from synod.base.errors import SynodError
 

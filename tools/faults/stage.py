@@ -13,7 +13,6 @@ from typing import Any, ClassVar, Final
 
 from bench_failover.ours import Ours
 from bench_failover.rig import APP, DB, NODES
-
 from faults.copies import Copy, copies, install
 from synod.base.errors import SynodError
 from synod.lab import fence

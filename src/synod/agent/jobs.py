@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Jobs for PID 1, and units as the node wants to see them.
 
-A job whose end was missed is reported as ``unknown`` with the unit as it is now, never as failed.
+A job whose end was missed is reported as ``missed``, one that PID 1 may never have taken as ``unknown``,
+with the unit as it is now, never as failed.
 """
 
 import asyncio
@@ -15,6 +16,7 @@ from synod.engine.events import Event, JobDone, UnitSeen
 from synod.model.unit import LocalUnit
 from synod.systemd.bus import NotConnectedError
 from synod.systemd.cgroup import is_populated
+from synod.systemd.jobs import JobMissedError
 from synod.systemd.manager import Manager
 from synod.systemd.unitstate import UnitState
 
@@ -75,6 +77,8 @@ class JobRunner:
         is_urgent = effect.verb == "stop" or effect.unit.startswith(_URGENT)
         try:
             job = await call(effect.unit, urgent=is_urgent)
+        except JobMissedError as error:
+            return "missed", str(error)
         except (IndefiniteError, NotConnectedError) as error:
             return "unknown", str(error)
         except SynodError as error:

@@ -73,7 +73,19 @@ def _load_all(index: UnitIndex, host: Host) -> dict[UnitName, LoadedUnit]:
             if not any(other.startswith(begin) and other.endswith(end) and other != name for other in names):
                 names[f"{parts.prefix}@{SAMPLE_INSTANCE}.{parts.suffix}"] = None
     loaded = (load_unit(index, name, host) for name in sorted(names))
-    return {unit.name: unit for unit in loaded}
+    units = {unit.name: unit for unit in loaded}
+    while named := [name for name in _instances_named_by(units.values(), index) if name not in units]:
+        units |= {name: load_unit(index, name, host) for name in named}
+    return units
+
+
+def _instances_named_by(units: Iterable[LoadedUnit], index: UnitIndex) -> Iterator[UnitName]:
+    """Instances that exist because an annotation names them, and a template makes them."""
+    annotations = [unit.annotation for unit in units if unit.annotation is not None]
+    mentions = (mention for found in annotations for key in _EDGES for mention in found.of(key))
+    for name in dict.fromkeys(mention.value for mention in mentions):
+        if split_name(name).instance and index.resolve(name) == name and index.find(name).fragment:
+            yield UnitName(name)
 
 
 def _insert(

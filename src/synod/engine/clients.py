@@ -33,6 +33,10 @@ one node, and by the others when they have heard of it.
 """
 TOGETHER_USEC: Final = Usec(500 * USEC_PER_MSEC)
 """How long a start waits for that of a unit it is colocated with: both may be in one transaction."""
+GATE_USEC: Final = Usec(100 * USEC_PER_MSEC)
+"""How long an await leaves the wish to the gate of whoever needs the provider: asked for alone, and a moment
+earlier, the provider might be placed where that unit may not follow it.
+"""
 AT_BOOT_USEC: Final = Usec(600 * USEC_PER_SEC)
 """How long the wish of a boot is repeated: a quorum may boot slower than this node."""
 ANSWER_USEC: Final = Usec(5 * USEC_PER_SEC)
@@ -47,6 +51,8 @@ class _Waiting:
     is_committed: bool = False
     """Whether the wish is in the log: before that, an old failure is no verdict."""
     shown: str = ""
+    wish_at: Usec = NEVER
+    """When its wish is said at the latest; never, if it was said or nobody needs it."""
     news_until: Usec = NEVER
     """Until when other nodes may report what this one has just told them of."""
 
@@ -82,8 +88,10 @@ class Clients:
     @property
     def deadline(self) -> Usec | None:
         """When the first of them has waited long enough."""
-        news = [one.news_until for one in self._waiting.values() if one.news_until > self._desk.now]
-        return min((*news, *(one.deadline for one in self._waiting.values())), default=None)
+        waiting = self._waiting.values()
+        marks = [one.news_until for one in waiting if one.news_until > self._desk.now]
+        marks += [one.wish_at for one in waiting if one.wish_at != NEVER]
+        return min((*marks, *(one.deadline for one in waiting)), default=None)
 
     def ask(self, client: int, request: Place | Want | StartUnits | StopUnits) -> None:
         """Take a request that may have to wait."""
@@ -99,7 +107,10 @@ class Clients:
             self._desk.touch([request.unit])
         if not isinstance(request, StartUnits | StopUnits):
             self._desk.put(Extend(client=client, span=Usec(patience + ANSWER_USEC)))
-        return self._wish(one)
+        if isinstance(request, Want):
+            one.wish_at = Usec(self._desk.now + GATE_USEC)
+        else:
+            self._wish(one)
 
     def meet(self, unit: UnitName) -> None:
         """Note that an entry of the log named a unit."""
@@ -139,6 +150,12 @@ class Clients:
                 self._proposals.put(wish, lambda _: None, patience=AT_BOOT_USEC)
 
     # The wish
+
+    def _wish_if_nobody_else(self, one: _Waiting) -> None:
+        is_said = self._desk.is_settled and not self._is_idle(one.unit)
+        if is_said or one.wish_at <= self._desk.now:
+            one.wish_at = NEVER
+            self._wish(one)
 
     def _wish(self, one: _Waiting) -> None:
         request = one.request
@@ -215,6 +232,8 @@ class Clients:
         """Answer whoever can be answered; tell the others what they wait for."""
         self._wish_as_booted()
         for one in list(self._waiting.values()):
+            if one.wish_at != NEVER:
+                self._wish_if_nobody_else(one)
             if one.is_committed and self._desk.is_settled:
                 self._look_at(one)
             else:

@@ -107,8 +107,8 @@ class UnitSeen:
 class JobDone:
     """A job that the node asked for ended, with the unit as it is afterwards.
 
-    ``result`` is a job result of systemd, or ``error`` with the reason in ``text`` when there was no job, or
-    ``unknown`` when the answer was lost.
+    ``result`` is a job result of systemd, or ``error`` with the reason in ``text`` when there was no job,
+    ``missed`` when there was one and its end was not seen, ``unknown`` when PID 1 may never have taken it.
     """
 
     job: int

@@ -372,7 +372,9 @@ class Keeper:
         if course is None or course.job != job:
             return
         course.job = None
-        if result in ("failed", "timeout", "dependency", "error") and self._desk.seen(unit).is_gone:
+        if result == "unknown" and self._desk.seen(unit).is_gone:
+            course.was_tried = False  # PID 1 never took it, or there would be a job or a unit that is up
+        elif result in ("failed", "timeout", "dependency", "error") and self._desk.seen(unit).is_gone:
             course.failure = text or f"its start job ended with result '{result}'"
             if self._desk.seen(unit).active == "failed":
                 course.failure = f"result '{self._desk.seen(unit).result}'"

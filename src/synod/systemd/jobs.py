@@ -19,6 +19,10 @@ JOBS_OUTSTANDING_MAX: Final = 200
 lanes of 200 stay below (400 were fine)."""
 
 
+class JobMissedError(IndefiniteError):
+    """A job was there and is not any more; how it ended nobody saw."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobResult:
     """How a job ended."""
@@ -91,7 +95,7 @@ class Jobs:
     def keep_only(self, paths: Collection[str], reason: str) -> None:
         """Give up every job that PID 1 does not have any more: its JobRemoved was missed."""
         for path in [path for path in self._waiting if path not in paths]:
-            self._waiting.pop(path).set_exception(IndefiniteError(reason))
+            self._waiting.pop(path).set_exception(JobMissedError(reason))
 
 
 def _release(lane: asyncio.Semaphore, future: "asyncio.Future[JobResult]") -> None:

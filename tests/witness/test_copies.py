@@ -3,9 +3,10 @@
 
 from itertools import pairwise
 
-from bench_failover.copies import Event, Interval, Loss, Step, intervals, overlaps
 from hypothesis import given
 from hypothesis import strategies as st
+
+from witness.copies import Event, Interval, Loss, Step, intervals, overlaps
 
 END = 1000
 

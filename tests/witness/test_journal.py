@@ -4,8 +4,8 @@
 import json
 from pathlib import Path
 
-from bench_failover import journal
-from bench_failover.copies import Step
+from witness import journal
+from witness.copies import Step
 
 STARTED = "39f53479d3a045ac8e11786248231fbf"
 FAILURE = "d9b373ed55a64feb8242e02dbe79a49c"
