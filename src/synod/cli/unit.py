@@ -187,4 +187,5 @@ def _score(points: object) -> str:
 def _unit_row(row: Mapping[str, object]) -> tuple[object, ...]:
     instances = objects(row.get("instances") or [])
     states = dict.fromkeys(str(instance.get("state") or NOTHING) for instance in instances)
-    return row.get("unit"), row.get("desired"), row.get("placed_on"), ",".join(states), row.get("reason")
+    state = "conflict" if row.get("conflict") is True else ",".join(states)
+    return row.get("unit"), row.get("desired"), row.get("placed_on"), state, row.get("reason")

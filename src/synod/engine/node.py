@@ -265,6 +265,8 @@ class Node:
         if self.desk.is_settled:
             for unit in around:
                 parts.keeper.look(unit)
+            for unit in touched:
+                parts.drift.look(unit)
 
     # What the log says
 
@@ -295,6 +297,7 @@ class Node:
         """Take office or leave it, and ask whoever leads now."""
         parts = self._parts
         parts.duty.lead(is_leading=is_leading)
+        parts.drift.lead(is_leading=is_leading)
         parts.lease.lead(leader, is_leading=is_leading)
         parts.vigil.is_leading = is_leading
         if leader is not None:

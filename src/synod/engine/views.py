@@ -9,6 +9,7 @@ from synod.base.ids import UnitName
 from synod.engine.bounds import bounds
 from synod.engine.node import Node
 from synod.ledger.effects import Role
+from synod.model import adoption
 from synod.model.command import NodeState, RoleWish
 from synod.model.rows import NodeRow, Row
 from synod.planner.score import Score
@@ -68,8 +69,24 @@ def _unit(node: Node, row: Row) -> dict[str, Json]:
         "desired": row.desired.value if row.desired is not None else "stopped",
         "instances": instances,
         "placed_on": placed,
-        "reason": node.judge.verdict(row.unit).text,
+        "conflict": bool(_conflict(node, row)),
+        "reason": _reason(node, row),
     }
+
+
+def _conflict(node: Node, row: Row) -> str:
+    return adoption.conflict(row, node.state.nodes, node.state.specs)
+
+
+def _reason(node: Node, row: Row) -> str:
+    """Say where a unit runs or why not, and what nodes disagree about."""
+    said = _conflict(node, row) or node.judge.verdict(row.unit).text
+    others = adoption.differing(row, node.state.specs)
+    if not others:
+        return said
+    have = "have" if len(others) > 1 else "has"
+    drift = f"{', '.join(others)} {have} another annotation and may not start it"
+    return f"{said}; {drift}; to choose that: synodctl adopt {row.unit} --from {others[0]}"
 
 
 def show(node: Node, unit: UnitName) -> dict[str, Json] | None:
@@ -94,6 +111,8 @@ def show(node: Node, unit: UnitName) -> dict[str, Json] | None:
         "revision": row.revision,
         "grants": grants,
         "reports": reports,
+        "differing": [str(name) for name in adoption.differing(row, node.state.specs)],
+        "found": [str(name) for name in sorted(row.found)],
         "failure": failure,
         "failures": {str(name): setback.count for name, setback in sorted(row.setbacks.items())},
     }
@@ -118,7 +137,7 @@ def why(node: Node, unit: UnitName) -> dict[str, Json] | None:
         str(name): _score(score) | {"placed": row.grant_on(name) is not None}
         for name, score in node.judge.scores(unit).items()
     }
-    return {"unit": unit, "text": node.judge.verdict(unit).text, "nodes": scores}
+    return {"unit": unit, "text": _reason(node, row), "nodes": scores}
 
 
 def _score(score: Score) -> dict[str, Json]:

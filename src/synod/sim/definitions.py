@@ -128,6 +128,8 @@ class UnitFiles:
     """All files of one node, and their edges read backwards."""
 
     specs: dict[UnitName, UnitSpec] = field(default_factory=dict)
+    plain: dict[UnitName, None] = field(default_factory=dict)
+    """Units that have a file whether they are annotated or not."""
     _loaded: dict[UnitName, UnitFile] = field(default_factory=dict)
     _reverse: dict[UnitName, "Reverse"] | None = None
 
@@ -143,6 +145,8 @@ class UnitFiles:
     def get(self, unit: UnitName) -> UnitFile | None:
         """Return a unit's file, loading a template on demand."""
         file = self._loaded.get(unit)
+        if file is None and unit in self.plain:
+            return UnitFile(unit=unit)
         if file is None and (file := of_synod(unit)) is not None:
             self._loaded[unit] = file
             self._reverse = None

@@ -82,6 +82,8 @@ class Machine:
         """Whether something makes the agent die again and again."""
         self.incarnation = ""
         """What the machine was last told that it is, when it was fenced since it booted."""
+        self.is_forged = False
+        """Whether somebody writes the agent's files here: what runs then proves nothing against it."""
         self.devices: dict[NodeName, str] = {}
         """The fence devices that this machine can use: each works, fails or hangs."""
         self.switch_off: Callable[[NodeName], None] = lambda _: None

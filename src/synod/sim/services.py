@@ -52,6 +52,11 @@ class ServiceManager:
             return LocalUnit(unit=unit, load=load)
         return known.show(self.job_of(unit))
 
+    def runs(self, unit: UnitName) -> int:
+        """Return how often a unit's process was started in this boot."""
+        known = self._units.get(unit)
+        return known.runs if known is not None else 0
+
     def loaded(self) -> tuple[UnitName, ...]:
         """List the units that were ever used in this boot, and all annotated ones."""
         return tuple(dict.fromkeys((*self._files.specs, *self._units)))
