@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Units that run before they are annotated, before their node joins, before there is a cluster; and drift."""
+"""Units that run before they are annotated, before their node joins, before there is a cluster; drift."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -70,11 +70,11 @@ class Behaviour:
 def annotated(spec: UnitSpec) -> UnitFile:
     """Return a unit with the drop-in that the generator writes for its annotation."""
     gate = UnitName(f"synod-gate@{spec.unit}.service")
-    requires, wants, binds_to, after = [gate], [hold_of(spec.unit)], list[UnitName](), [gate]
+    requires, wants, after = [gate], [hold_of(spec.unit)], [gate]
     for names, mirror, found in (
         (spec.requires, mirror_of, requires),
         (spec.wants, mirror_of, wants),
-        (spec.binds_to, bound_of, binds_to),
+        (spec.binds_to, bound_of, requires),
     ):
         for name in names:
             found.append(mirror(name))
@@ -85,7 +85,6 @@ def annotated(spec: UnitSpec) -> UnitFile:
         unit=spec.unit,
         requires=tuple(requires),
         wants=tuple(wants),
-        binds_to=tuple(binds_to),
         after=(*after, *spec.after),
         before=(DRAIN, *spec.before),
         needs=needs,
