@@ -66,7 +66,7 @@ def test_a_running_unit_that_is_annotated_is_granted_in_place(plain: Cluster) ->
     # From now on a start on another node finds it there.
     plain.ok("node1", "systemctl", "start", "old.service")
     assert plain.invocation("node2", "old.service") == before
-    # What it requires is started by nobody's asking, and once it is up it holds: it goes down after the unit.
+    # That start pulled in what the unit requires, which goes down after it.
     assert plain.active("db.service") == ["node1"]
     plain.ok("node1", "systemctl", "stop", "db.service")
     assert plain.active("old.service") == []
@@ -128,7 +128,9 @@ def test_a_node_that_joins_brings_its_running_unit(plain: Cluster) -> None:
         assert plain.systemctl("node4", "is-active", "-q", "old.service") == 3
     finally:
         plain.ok("node4", "synodctl", "leave")
-        plain.wait(lambda: plain.run("node1", "synodctl", "remove", "node4").returncode == 0, "node4 is gone")
+        plain.wait(
+            lambda: plain.run("node1", "synodctl", "remove", "node4").returncode == 0, "node4 is forgotten"
+        )
         plain.ok("node4", "rm", PATH.format("old.service"))
         plain.ok("node4", "systemctl", "daemon-reload")
 

@@ -17,17 +17,20 @@ from synod.agent.streams import Streams
 from synod.agent.surroundings import Surroundings
 from synod.base.errors import IndefiniteError, NotQuorateError, RefusedError, SynodError
 from synod.base.exits import ExitStatus
-from synod.base.ids import UnitName
+from synod.base.ids import NodeName, UnitName
 from synod.base.usec import Usec
-from synod.engine.events import Asked, ClientGone, Event
+from synod.engine.events import Asked, ClientGone, Event, Forged
 from synod.engine.node import Node
 from synod.engine.requests import Admit, Request
 from synod.ledger.timing import Timing
+from synod.model.command import NodeState
 from synod.net.join import JoinService
 from synod.net.keys import load_identity
 from synod.systemd.gatefiles import GateFiles
 from synod.systemd.journal import Journal
 
+GUARD_SEC: Final = 0.5
+"""Between looks at the gates; a start that is quicker shows itself as a copy without a grant."""
 REFRESH_SEC: Final = 2.0
 """Between looks whether the members on disk are those of the log."""
 
@@ -58,6 +61,7 @@ class RunningMember:
         self._surroundings = surroundings
         self._asked: dict[int, asyncio.Future[tuple[int, str]]] = {}
         identity = load_identity(files.keys)
+        self._gate_files = gate_files
         boot = gate_files.incarnation(boot)
         self._writer = LogWriter(files.log, membership, self.feed)
         node = self._make_node(boot, gate_files, timing, is_booting=is_booting)
@@ -82,6 +86,7 @@ class RunningMember:
         )
         self._host = Host(node, performer.perform)
         self._refreshing: asyncio.Task[None] | None = None
+        self._guarding: asyncio.Task[None] | None = None
 
     def _make_node(self, boot: str, gate_files: GateFiles, timing: Timing, *, is_booting: bool) -> Node:
         """Start from what is durable; gates that an earlier incarnation left open are closed."""
@@ -89,6 +94,7 @@ class RunningMember:
         for unit, one in grants.items():
             if one is None or one.incarnation != boot:
                 gate_files.remove_grant(unit)
+        gate_files.take_over()
         return Node(
             name=self.membership.node,
             boot=boot,
@@ -113,12 +119,14 @@ class RunningMember:
         """Listen and begin; raise SynodError when the port is taken."""
         self._streams.start(address, self.membership.port)
         self._refreshing = asyncio.get_running_loop().create_task(self._keep_members())
+        self._guarding = asyncio.get_running_loop().create_task(self._keep_files())
 
     async def stop(self) -> None:
         """Stop; what is queued is written and sent first."""
         self._host.close()
-        if self._refreshing is not None:
-            self._refreshing.cancel()
+        for task in (self._refreshing, self._guarding):
+            if task is not None:
+                task.cancel()
         await self._writer.close()
         await self._streams.stop()
 
@@ -182,6 +190,22 @@ class RunningMember:
         node = self.node.desk.me
         return tuple(unit for unit, row in self.node.state.rows.items() if row.grant_on(node) is not None)
 
+    def _others(self) -> dict[NodeName, bool]:
+        """Say of every other member whether it is there for certain."""
+        desk = self.node.desk
+        return {
+            name: row.state is NodeState.ONLINE and name in desk.connected
+            for name, row in desk.state.nodes.items()
+            if name != desk.me
+        }
+
+    async def _keep_files(self) -> None:
+        """Undo what somebody else writes into the agent's own directory; what was started by it is rogue."""
+        while True:
+            await asyncio.sleep(GUARD_SEC)
+            for text in self._gate_files.mend():
+                self.feed(Forged(text=text))
+
     async def _keep_members(self) -> None:
         """Keep the members on disk, for the next start, and drop streams of who is none any more.
 
@@ -192,7 +216,7 @@ class RunningMember:
             await asyncio.sleep(REFRESH_SEC)
             self._surroundings.accompany(self._granted())
             members = self.members()
-            self._fencer.members_are(member.name for member in members if member.name != saved.node)
+            self._fencer.members_are(self._others())
             if self.node.desk.is_registered and members != saved.members:
                 self._streams.keep_only([member.name for member in members])
                 saved = Membership(

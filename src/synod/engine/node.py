@@ -186,6 +186,7 @@ class Node:
     def _digest_local(
         self,
         event: events.DevicesLoaded
+        | events.Forged
         | events.FenceReported
         | events.BootOver
         | events.ShutdownBegun
@@ -196,6 +197,8 @@ class Node:
         match event:
             case events.DevicesLoaded(targets=targets):
                 parts.reporter.devices = targets
+            case events.Forged(text=text):
+                parts.strays.forged(text)
             case events.FenceReported(order=order, is_confirmed=is_confirmed, text=text):
                 parts.fencing.reported(order, is_confirmed=is_confirmed, text=text)
             case events.BootOver():
@@ -218,6 +221,8 @@ class Node:
             if part.deadline is not None and part.deadline <= now:
                 part.tick()
         self._parts.duty.tick(self.ledger.voters, self.ledger.learners, self._log.lag)
+        if self.desk.is_witness:
+            self._log.give_way()
 
     def _see(self, unit: LocalUnit) -> None:
         self.desk.local[unit.unit] = unit
@@ -286,6 +291,7 @@ class Node:
                 parts.lease.registered(name)
         if self.desk.me in change.nodes:
             self.desk.touch(self.desk.specs)
+        self.ledger.is_reluctant = self.desk.is_witness
         parts.duty.note(change)
         parts.proposals.settle(entry.req, change)
         if self.desk.is_registered and was_replay:

@@ -61,13 +61,14 @@ class Parts:
         self.judge: Final = Judge(desk, self.readiness, self.barriers)
         self.mirrors: Final = Mirrors(desk, self.readiness, self.barriers, up_files)
         self.drift: Final = Drift(desk, self.proposals)
+        self.strays: Final = Strays(desk, self.proposals)
         self.keeper: Final = Keeper(
             desk,
             self.readiness,
             self.barriers,
             self.judge,
             self.proposals,
-            Strays(desk, self.proposals),
+            self.strays,
             gates,
         )
         self.clients: Final = Clients(

@@ -37,8 +37,8 @@ class Reporter:
     def __init__(self, desk: Desk, proposals: Proposals) -> None:
         self._desk = desk
         self._proposals = proposals
-        self.devices: tuple[NodeName, ...] = ()
-        """Nodes that this one could fence."""
+        self.devices: tuple[NodeName, ...] | None = None
+        """Nodes that this one could fence; None until its devices have been asked."""
         self._is_registering = False
         self._is_reporting = False
         self._observed: dict[UnitName, str] = {}
@@ -121,7 +121,7 @@ class Reporter:
 
     def _report_devices(self) -> None:
         desk = self._desk
-        if self._is_reporting or desk.state.nodes[desk.me].fences == self.devices:
+        if self.devices is None or self._is_reporting or desk.state.nodes[desk.me].fences == self.devices:
             return
         self._is_reporting = True
 

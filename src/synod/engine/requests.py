@@ -135,6 +135,13 @@ class Remove:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ConfirmOff:
+    """``synodctl confirm-off NODE``: an administrator has seen that the machine is off."""
+
+    node: NodeName
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SayAttribute:
     """``synodctl set-attribute NODE NAME VALUE``; an empty value takes the attribute away."""
 
@@ -160,5 +167,6 @@ Request = (
     | Adopt
     | Leave
     | Remove
+    | ConfirmOff
     | SayAttribute
 )

@@ -13,7 +13,7 @@ from typing import Final
 
 from synod.base.ids import UnitName
 from synod.base.messages import MessageId
-from synod.engine.desk import Desk
+from synod.engine.desk import NO_UNIT, Desk
 from synod.engine.proposals import Proposals
 from synod.model.command import Alarm, Desired
 from synod.model.rows import Row
@@ -30,6 +30,10 @@ class Strays:
         self._desk = desk
         self._proposals = proposals
         self._rogues: dict[UnitName, None] = {}
+
+    def forged(self, text: str) -> None:
+        """Tell that somebody wrote a file of the agent's; what was started by it is found by its unit."""
+        self._tell(MessageId.FORGED_FILE, f"{self._desk.me}: {text}.", NO_UNIT)
 
     def forget(self, unit: UnitName) -> None:
         """Note that a unit has a grant."""
@@ -60,7 +64,10 @@ class Strays:
         is_stopped = row.spec is None or row.spec.stops_rogue_copies
         what = "it is stopped" if is_stopped else f"RogueCopy=alarm; stop it there: systemctl stop {unit}"
         text = f"'{unit}' runs on {self._desk.me} without a grant, and {held}: {what}."
-        self._desk.report(MessageId.ROGUE_COPY, PRIORITY_ERROR, text, unit)
-        self._proposals.put(Alarm(node=self._desk.me, unit=unit, text=text), lambda _: None)
+        self._tell(MessageId.ROGUE_COPY, text, unit)
         if is_stopped:
             self._stop(unit, seen)
+
+    def _tell(self, message: MessageId, text: str, unit: UnitName) -> None:
+        self._desk.report(message, PRIORITY_ERROR, text, unit or None)
+        self._proposals.put(Alarm(node=self._desk.me, unit=unit, text=text), lambda _: None)

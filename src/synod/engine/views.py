@@ -3,16 +3,20 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
+from typing import Final
 
 from synod.base.exits import ExitStatus
 from synod.base.ids import UnitName
-from synod.engine.bounds import bounds
+from synod.engine.bounds import bounds, is_survived
 from synod.engine.node import Node
 from synod.ledger.effects import Role
 from synod.model import adoption
 from synod.model.command import NodeState, RoleWish
 from synod.model.rows import NodeRow, Row
 from synod.planner.score import Score
+
+PAIR: Final = 2
+"""Nodes of a failover pair, which needs a third voice (safety rule 7.4)."""
 
 Json = None | bool | int | str | Sequence["Json"] | Mapping[str, "Json"]
 
@@ -60,6 +64,9 @@ def _unit(node: Node, row: Row) -> dict[str, Json]:
         name: state for name, state in row.observed.items() if state != "inactive" and name not in holders
     }
     states = dict.fromkeys(holders, "active") | observed
+    # What a lost node last said of itself is no news of it.
+    lost = [name for name in states if node.state.nodes[name].state is NodeState.LOST]
+    states |= dict.fromkeys(lost, "unknown")
     instances: list[Json] = [{"node": name, "state": states[name], "role": ""} for name in sorted(states)]
     placed = sorted(str(grant.node) for grant in row.grants.values())
     if row.spec is not None and not row.spec.is_exclusive:
@@ -166,8 +173,26 @@ def status(node: Node) -> dict[str, Json]:
         "nodes": list_nodes(node),
         "units": list_units(node),
         "alarms": alarms,
+        "warnings": _warnings(node),
         "applied_index": node.state.applied,
     }
+
+
+def _warnings(node: Node) -> list[Json]:
+    """Say what is wrong with the cluster as it stands, whether or not anything has happened yet."""
+    nodes = node.state.nodes
+    running = sorted(
+        name for name, row in nodes.items()
+        if row.role is not RoleWish.WITNESS and row.state is not NodeState.LEFT
+    )  # fmt: skip
+    stuck = [name for name in running if not is_survived(name, node.ledger.voters)]
+    if len(running) < 2 or not stuck:
+        return []
+    text = f"without {', '.join(stuck)} no majority of voters is left, and nothing is taken over"
+    if len(running) == PAIR:
+        cure = "add a node, or one with: synodctl join --role witness"
+        text = f"{' and '.join(running)} are no failover pair: {text}; {cure}"
+    return [text]
 
 
 def list_bounds(node: Node) -> list[Json]:
@@ -175,11 +200,13 @@ def list_bounds(node: Node) -> list[Json]:
     return [
         {
             "unit": bound.unit,
-            "movable": bound.is_movable,
-            "lease_usec": bound.by_lease,
-            "lease_of_leader_usec": bound.by_lease_of_leader,
+            "movable": bound.worst is not None,
+            "lease_usec": bound.worst,
+            "lease_of_leader_usec": bound.worst_of_leader,
+            "slowest": bound.slowest,
+            "why_never": bound.why_never,
         }
-        for bound in bounds(node.state, node.timing, node.lease.timing)
+        for bound in bounds(node.state, node.timing, node.lease.timing, node.ledger.voters)
     ]
 
 

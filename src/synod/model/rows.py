@@ -61,7 +61,7 @@ class Row:
     """Where each instance was granted last: it stays there if it can."""
     observed: dict[NodeName, str] = field(default_factory=dict)
     found: dict[NodeName, int] = field(default_factory=dict)
-    """Nodes on which it ran without a grant when they first annotated it; index of the entry that says so."""
+    """Nodes on which it ran without a grant when they first annotated it, and since which entry."""
 
     kept: int | None = None
     """How many copies were granted in place while nobody has asked for the unit: no more are started."""

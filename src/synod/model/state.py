@@ -235,6 +235,9 @@ class ClusterState:
             return Change(refusal=f"'{command.node}' has left")
         if command.proof is Proof.LEASE and (row.state is not NodeState.LOST or row.since != command.since):
             return Change(refusal=f"'{command.node}' has been back since its lease was said to be over")
+        is_out_of_sight = row.state in (NodeState.LOST, NodeState.LEAVING, NodeState.UNMANAGED)
+        if command.proof is Proof.OPERATOR and (not is_out_of_sight or row.since != command.since):
+            return Change(refusal=f"'{command.node}' is {row.state}: it has been heard meanwhile")
         row.state, row.since = NodeState.FENCED, index
         units = self._void_grants(command.node)
         return Change(
