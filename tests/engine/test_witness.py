@@ -8,7 +8,7 @@ from synod.base.messages import MessageId
 from synod.engine import views
 from synod.engine.events import DevicesLoaded
 from synod.engine.node import Node
-from synod.engine.requests import ConfirmOff, StartUnits
+from synod.engine.requests import ConfirmOff, Leave, Remove, StartUnits
 from synod.model.command import NodeState, RoleWish
 from synod.sim.world import World
 
@@ -37,6 +37,10 @@ def voters(world: World) -> tuple[str, ...]:
     return tuple(sorted(node_of(world, leader.name).ledger.voters)) if leader is not None else ()
 
 
+def take_over(world: World, node: str) -> None:
+    becomes(world, lambda: where(world, "db") == node, f"{node} takes it over")
+
+
 def test_two_nodes_are_no_failover_pair_and_say_so() -> None:
     world = World(0, "ab", [on("db", "a", "b")])
     world.form()
@@ -57,7 +61,7 @@ def test_a_witness_makes_either_of_two_nodes_expendable() -> None:
         home = where(world, "db")
         other = "b" if home == "a" else "a"
         world[home].power_cut()
-        becomes(world, lambda other=other: where(world, "db") == other, "it is taken over")  # type: ignore[misc]
+        take_over(world, other)
         leader = world.leader()
         assert leader is not None
         assert leader.name == other
@@ -81,6 +85,23 @@ def test_a_witness_alone_with_one_node_does_not_vote() -> None:
     assert world.join("w", "a", RoleWish.WITNESS).status == 0
     world.run(5 * SEC)
     assert voters(world) == ("a",)
+
+
+def test_a_node_that_was_removed_forgets_its_cluster_by_force() -> None:
+    world = World(0, "abc", [on("db", "b", "c")])
+    world.form()
+    world.run(3 * SEC)
+    systemctl(world, "a", "start", "db")
+    world.network.isolate(lambda name: name == "b", tuple(world.machines))
+    world.run(10 * SEC)
+    assert synodctl(world, "a", Remove(node=B)).status == 0
+    assert synodctl(world, "b", Leave(is_forced=True)).status == 0
+    world.run(SEC)
+    assert world["b"].agent is None
+    assert where(world, "db") == "c"
+    # Where a majority answers, force is the ordinary way.
+    assert synodctl(world, "c", Leave(is_forced=True)).status == 0
+    assert node_of(world, "a").state.nodes[NodeName("c")].state is NodeState.LEFT
 
 
 def without_any_proof() -> World:

@@ -206,7 +206,7 @@ def _request(method: str, params: Params) -> requests.Request:  # noqa: C901 (a 
                 node=_node(params), name=_text(params, "name"), value=_optional(params, "value") or ""
             )
         case "leave":
-            return requests.Leave()
+            return requests.Leave(is_forced=params.get("force") is True)
         case "remove":
             return requests.Remove(node=_node(params))
         case _:

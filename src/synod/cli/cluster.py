@@ -88,11 +88,12 @@ def join(session: Session, member: tuple[str, int | None], word: str, role: str,
 
 
 @click.command()
+@click.option("--force", is_flag=True, help="Without a majority: forget the cluster without its word.")
 @talk_options
 @pass_session
-def leave(session: Session) -> None:
+def leave(session: Session, force: bool) -> None:
     """Stop what runs only here and take this node out of its cluster."""
-    session.change("leave", {}, waits_for_units=True)
+    session.change("leave", {"force": True} if force else {}, waits_for_units=True)
 
 
 @click.command()

@@ -88,7 +88,7 @@ class Front:
             case Unmanage():
                 self._farewell.unmanage(client)
             case Leave():
-                self._farewell.leave(client)
+                self._farewell.leave(client, is_forced=request.is_forced and not self._is_quorate())
             case FoundCluster():
                 self._commit(
                     client,

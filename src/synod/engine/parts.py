@@ -77,7 +77,11 @@ class Parts:
         self.holds: Final = Holds(desk, self.barriers, self.judge, self.keeper, self.proposals)
         self.orders: Final = Orders(desk, self.readiness)
         self.farewell: Final = Farewell(
-            desk, self.proposals, log.hand_over, lambda: desk.me in ledger.voters
+            desk,
+            self.proposals,
+            log.hand_over,
+            lambda: desk.me in ledger.voters,
+            lambda: self.keeper.is_holding,
         )
         self.reporter: Final = Reporter(desk, self.proposals)
         self.lease: Final = Lease(desk, lease, log.confirm)

@@ -124,7 +124,12 @@ class Adopt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Leave:
-    """``synodctl leave``: stop this node's exclusive units and say goodbye."""
+    """``synodctl leave``: stop this node's exclusive units and say goodbye.
+
+    With force nobody is asked: for a node that the others have removed, or whose cluster is gone.
+    """
+
+    is_forced: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
