@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Rights claimed by hand, clocks that are wrong, addresses that are taken: nothing runs twice, and it is said.
+"""Rights claimed by hand, wrong clocks, addresses that are taken: nothing runs twice, and it is said.
 
-What cannot be had in a container is simulated, and each test says how: the machines share one clock, so that a
-step of the wall clock is a library under the agent that adds to CLOCK_REALTIME and to nothing else.
+What cannot be had in a container is simulated: the machines share one clock, so that a step of the wall
+clock is a library under the agent that adds to CLOCK_REALTIME and to nothing else.
 """
 
 import subprocess
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.system
 
 SEAT = "[X-Synod]\nNodes=node1 node2\nPrefer=node1:100\n[Service]\nExecStart=/bin/sleep infinity\n"
 SAFE_SEC = 15.0
-"""How long a copy that nobody granted may live: a look at the files, or the report of its start, and a stop."""
+"""How long a copy that nobody granted may live on a shared machine: its report, an entry, and a stop."""
 
 
 @pytest.fixture
@@ -49,7 +49,6 @@ def test_a_forged_grant_is_removed_and_its_copy_stopped(seat: Cluster) -> None:
     forge = f"printf '{text}' > /run/synod/grant/seat.service && touch /run/synod/lease"
     start = "systemctl start --no-block seat.service"
     seat.ok("node2", "sh", "-c", f"{forge} && {start}")
-    seat.wait(lambda: "'seat.service' runs on node2 without a grant" in alarms(seat) or is_removed(seat), "seen")
     seat.wait(lambda: seat.active("seat.service") == ["node1"], "only node1 runs it", timeout=SAFE_SEC)
     assert is_removed(seat)
     assert seat.invocation("node1", "seat.service") == before
@@ -65,8 +64,7 @@ def is_removed(cluster: Cluster) -> bool:
 def test_a_copy_past_the_gate_is_stopped_or_only_told(seat: Cluster) -> None:
     before = seat.invocation("node1", "seat.service")
     with seat.drop_in("node2", "seat.service", "[Unit]\nConditionPathExists=\n"):
-        # An administrator's own drop-in comes before the generator's; so the conditions are taken away last.
-        seat.ok("node2", "sh", "-c", "cd /run/systemd && find . -name zzzz-synod.conf -path '*seat*' -delete")
+        # An administrator's drop-in of a lower name changes nothing: the gate's comes after it.
         seat.ok("node2", "mkdir", "-p", "/run/systemd/system/seat.service.d")
         past = "[Unit]\nConditionPathExists=\n"
         seat.lab.write("node2", "/run/systemd/system/seat.service.d/zzzzz.conf", past)
@@ -89,7 +87,8 @@ def test_a_copy_past_the_gate_is_stopped_or_only_told(seat: Cluster) -> None:
 def test_the_files_of_another_node_are_no_rights(seat: Cluster, is_running: bool) -> None:
     before = seat.invocation("node1", "seat.service")
     files = "grant up env stop lease booted"
-    seat.ok("node1", "tar", "-C", "/run/synod", "--ignore-failed-read", "-cf", "/root/run.tar", *files.split())
+    pack = ("tar", "-C", "/run/synod", "--ignore-failed-read", "-cf", "/root/run.tar")
+    seat.ok("node1", *pack, *files.split())
     archive = Path(f"/proc/{seat.lab.pid('node1')}/root/root/run.tar").read_bytes()
     if not is_running:
         seat.ok("node2", "systemctl", "stop", "synod.service")

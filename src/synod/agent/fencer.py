@@ -64,6 +64,11 @@ class Fencer:
             self._targets = targets
             self._feed(DevicesLoaded(targets=targets))
 
+    @property
+    def questions(self) -> tuple[asyncio.Task[None], ...]:
+        """The devices that are being asked."""
+        return tuple(self._checks.values())
+
     async def _check(self, name: NodeName) -> None:
         try:
             problem = await self._register.problem(name)

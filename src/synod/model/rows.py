@@ -128,7 +128,9 @@ class NodeRow:
 
 
 def barred(spec: UnitSpec, node: NodeRow) -> str:
-    """Say which key of the annotation keeps a unit off a node for good; empty when none does."""
+    """Say which key of the annotation, or what role, keeps a unit off a node for good; empty: none."""
+    if node.role is RoleWish.WITNESS:
+        return "a witness runs no units"
     if spec.nodes and node.name not in spec.nodes:
         return f"not in Nodes={' '.join(spec.nodes)}"
     if node.name in spec.avoid_nodes:

@@ -44,7 +44,7 @@ from synod.model.command import (
     Wish,
 )
 from synod.model.recovery import note_failure
-from synod.model.rows import Grant, NodeRow, Row
+from synod.model.rows import Grant, NodeRow, Row, barred
 from synod.model.specs import Edges, SpecBook
 from synod.model.unit import DOWN_STATES, UP_STATES
 
@@ -340,6 +340,9 @@ class ClusterState:
             return Change(refusal=self.absence(command.unit))
         if command.node not in row.reports:
             return Change(refusal=f"'{command.node}' has no unit '{command.unit}'")
+        obstacle = barred(row.spec, self.nodes[command.node])
+        if obstacle:
+            return Change(refusal=f"'{command.unit}' may not run on '{command.node}': {obstacle}")
         row.pin, row.revision = command.node, index
         row.setbacks.pop(command.node, None)
         return Change(units=(command.unit,))

@@ -10,7 +10,7 @@ from collections.abc import Iterator, MutableMapping
 from synod.base.ids import NodeName, UnitName
 from synod.model import adoption
 from synod.model.attributes import INFINITY
-from synod.model.command import Desired, NodeState, RoleWish
+from synod.model.command import Desired, NodeState
 from synod.model.rows import NodeRow, Row, barred
 from synod.model.spec import UnitSpec
 from synod.model.state import ClusterState
@@ -50,8 +50,6 @@ def obstacles(state: ClusterState, row: Row, node: NodeRow, placed: Placed) -> I
 
 
 def _unfit(node: NodeRow) -> str:
-    if node.role is RoleWish.WITNESS:
-        return "a witness runs no units"
     if node.state is not NodeState.ONLINE:
         return f"the node is {node.state}"
     return "the node is drained" if node.is_drained else ""
