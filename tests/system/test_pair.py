@@ -38,11 +38,23 @@ def trio(request: pytest.FixtureRequest) -> Iterator[Cluster]:
             assert overlaps(copies(lab, unit)) == []
 
 
+def place(cluster: Cluster, *nodes: str) -> None:
+    """Write the unit files, and wait until the first node knows of them."""
+    for node in nodes:
+        cluster.lab.write(node, "/etc/systemd/system/db.service", DB.format(stop=0))
+        cluster.lab.write(node, "/etc/systemd/system/web.service", WEB)
+        cluster.ok(node, "systemctl", "daemon-reload")
+        for unit in ("db.service", "web.service"):
+            cluster.wait(
+                lambda node=node, unit=unit: node in cluster.show(unit, "node1").get("reports", {}), unit
+            )
+
+
 def test_a_pair_a_witness_and_the_loss_of_either_node(trio: Cluster) -> None:
     for node in PAIR:
         install(trio.lab, node)
         install(trio.lab, WITNESS)
-    trio.install(PAIR, db_service=DB.format(stop=0), web_service=WEB)
+    place(trio, *PAIR)
     trio.ok("node1", "synodctl", "start", "--wait", "web.service")
     # Refused as a failover pair, with the reason.
     warning = "node1 and node2 are no failover pair: without node1 no majority of voters is left"
@@ -54,7 +66,7 @@ def test_a_pair_a_witness_and_the_loss_of_either_node(trio: Cluster) -> None:
     token = trio.ok("node2", "synodctl", "token")
     trio.ok(WITNESS, "synodctl", "join", "node1", "--token", token, "--role", "witness")
     trio.members = MEMBERS
-    trio.install((WITNESS,), db_service=DB.format(stop=0), web_service=WEB)
+    place(trio, WITNESS)
     trio.wait(lambda: sorted(trio.status("node1")["voters"]) == list(MEMBERS), "three vote")
     trio.settle()
     roles = {row["name"]: row["role"] for row in trio.ask("node2", "list-nodes")[1]}

@@ -135,7 +135,8 @@ class Machine:
     def _boot_units(self, services: ServiceManager) -> None:
         if services is self.services and self.is_on:
             # What belongs to no cluster yet has no drop-ins: nothing of it waits for anything.
-            units = self.enabled if self.is_member else []
+            known = [unit for unit in self.enabled if self.files.get(unit) is not None]
+            units = known if self.is_member else []
             services.boot(units, lambda _: self._boot_over(services))
 
     def _boot_over(self, services: ServiceManager) -> None:

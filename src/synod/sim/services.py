@@ -146,6 +146,7 @@ class ServiceManager:
         plan: dict[UnitName, str] = {}
         for unit, verb in anchors.items():
             pull_in(plan, self._files, self._is_active, unit, verb)
+            plan.setdefault(unit, verb)  # of a unit whose file is gone, the one that is loaded counts
         for unit, verb in plan.items():
             job = self._jobs.get(unit)
             is_redundant = self._is_redundant(unit, verb) and not (job and is_conflicting(job.verb, verb))
