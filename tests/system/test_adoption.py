@@ -235,6 +235,7 @@ def test_a_dead_node_is_removed_once_it_is_proved_dead(cluster: Cluster) -> None
             assert "node4" not in cluster.states()
             cluster.ok("node4", "systemctl", "start", "--no-block", "seat.service")
             assert cluster.systemctl("node4", "is-active", "-q", "seat.service") != 0
+            assert "synodctl leave --force" in cluster.run("node4", "synodctl", "status").stdout
             cluster.ok("node4", "synodctl", "leave", "--force")
             cluster.wait(lambda: cluster.ask("node4", "status")[0] == 6, "node4 is no member")
     finally:

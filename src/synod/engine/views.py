@@ -181,6 +181,11 @@ def status(node: Node) -> dict[str, Json]:
 def _warnings(node: Node) -> list[Json]:
     """Say what is wrong with the cluster as it stands, whether or not anything has happened yet."""
     nodes = node.state.nodes
+    if not node.ledger.quorate and not node.desk.connected and len(nodes) > 1:
+        return [
+            "no other member answers: look at the network; if this node was removed from its cluster while it "
+            "was off, forget the cluster with: synodctl leave --force"
+        ]
     running = sorted(
         name for name, row in nodes.items()
         if row.role is not RoleWish.WITNESS and row.state is not NodeState.LEFT
