@@ -260,3 +260,25 @@ def test_from_everywhere_to_one_copy_stops_nothing() -> None:
         systemctl(world, name, "stop", "db")
     becomes(world, lambda: len(row(world, "db").grants) == 1, "the last one is granted")
     assert (where(world, "db"), runs(world, "db")) == ("c", 3)
+
+
+def test_an_adopted_limit_stops_nothing_that_ran_without_one() -> None:
+    world = cluster(spec("db", instances=None))
+    assert synodctl(world, "a", StartUnits(unit=u("db"), is_waiting=True)).status == 0
+    becomes(world, lambda: where(world, "db") == "abc", "all run")
+    annotate(world, spec("db"), "b")
+    assert synodctl(world, "a", Adopt(unit=u("db"), node=B)).status == 0
+    world.run(5 * SEC)
+    assert (where(world, "db"), runs(world, "db")) == ("abc", 3)
+    assert any(text.startswith("conflict: ") for text in alarms(world, "db"))
+
+
+def test_from_one_copy_to_everywhere_and_back_restarts_nothing() -> None:
+    world = cluster(spec("db"))
+    systemctl(world, "a", "start", "db")
+    annotate(world, spec("db", instances=None))
+    assert row(world, "db").grants == {}
+    becomes(world, lambda: where(world, "db") == "abc", "it is wanted, and it may run everywhere")
+    annotate(world, spec("db"))
+    assert (where(world, "db"), runs(world, "db")) == ("abc", 3)
+    assert any(text.startswith("conflict: ") for text in alarms(world, "db"))

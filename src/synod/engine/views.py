@@ -183,8 +183,8 @@ def _warnings(node: Node) -> list[Json]:
     nodes = node.state.nodes
     if not node.ledger.quorate and not node.desk.connected and len(nodes) > 1:
         return [
-            "no other member answers: look at the network; if this node was removed from its cluster while it "
-            "was off, forget the cluster with: synodctl leave --force"
+            "no other member answers: look at the network; if this node was removed from its cluster while "
+            "it was off, forget the cluster with: synodctl leave --force"
         ]
     running = sorted(
         name for name, row in nodes.items()

@@ -18,6 +18,7 @@ from synod.base.ids import NodeName
 from synod.model.command import Desired, NodeState, RoleWish, SpecReport
 from synod.model.rows import NodeRow, Row
 from synod.model.specs import Edges, SpecBook
+from synod.model.unit import UP_STATES
 
 Nodes = Mapping[NodeName, NodeRow]
 
@@ -35,20 +36,29 @@ def take(row: Row, node: NodeName, report: SpecReport, specs: SpecBook, index: i
         row.found.setdefault(node, index)
 
 
-def readopt(row: Row, nodes: Nodes, specs: SpecBook, edges: Edges) -> bool:
+def readopt(row: Row, nodes: Nodes, specs: SpecBook, edges: Edges, index: int) -> bool:
     """Adopt what every node that counts reports; return whether the spec changed."""
     voices = [text for node, text in row.reports.items() if nodes[node].state is NodeState.ONLINE]
     if len(dict.fromkeys(voices)) != 1 or (row.spec is not None and specs.is_same(voices[0], row.spec)):
         return False
-    replace(row, voices[0], specs, edges)
+    replace(row, voices[0], specs, edges, index)
     return True
 
 
-def replace(row: Row, text: str, specs: SpecBook, edges: Edges) -> None:
-    """Let the spec of a digest count from now on."""
-    spec = specs.get(text)
-    edges.replace(row.spec, spec)
+def replace(row: Row, text: str, specs: SpecBook, edges: Edges, index: int) -> None:
+    """Let the spec of a digest count from now on.
+
+    What ran under Instances=all has no grants: where the number is limited now, its copies are found. In the
+    other direction grants have no meaning any more.
+    """
+    old, spec = row.spec, specs.get(text)
+    edges.replace(old, spec)
     row.spec = spec
+    if not spec.is_exclusive:
+        row.grants, row.found = {}, {}
+    elif old is not None and not old.is_exclusive:
+        running = [node for node in row.reports if row.observed.get(node) in UP_STATES]
+        row.found = {node: index for node in running if row.grant_on(node) is None} | row.found
 
 
 def differing(row: Row, specs: SpecBook) -> list[NodeName]:
@@ -102,7 +112,7 @@ def conflict(row: Row, nodes: Nodes, specs: SpecBook) -> str:
 def _is_unwanted(row: Row) -> bool:
     """Whether somebody said "stop" after the copies were found: then they are stopped like any other."""
     is_later = all(row.revision > index for index in row.found.values())
-    return bool(row.found) and row.desired is Desired.STOPPED and is_later
+    return row.desired is Desired.STOPPED and is_later
 
 
 def _obstacle(row: Row, node: NodeName, nodes: Nodes, specs: SpecBook) -> str:

@@ -100,7 +100,7 @@ class ClusterState:
             case ReportSpecs():
                 return self._report(command, index)
             case AdoptSpec():
-                return self._adopt(command)
+                return self._adopt(command, index)
             case MoveUnit():
                 return self._move(command, index)
             case SetNode():
@@ -110,7 +110,7 @@ class ClusterState:
             case Join():
                 return self._join(command)
             case RemoveNode():
-                return self._remove(command)
+                return self._remove(command, index)
             case AddToken():
                 self.tokens[command.token] = command.secret_hash
                 return Change()
@@ -181,9 +181,8 @@ class ClusterState:
         if row.state is NodeState.LEFT:
             for unit_row in self.rows.values():
                 unit_row.found.pop(command.node, None)  # an ordinary unit again
-        return Change(
-            units=tuple(dict.fromkeys([*units, *self._readopt_all(command.node)])), nodes=(command.node,)
-        )
+        touched = dict.fromkeys([*units, *self._readopt_all(command.node, index)])
+        return Change(units=tuple(touched), nodes=(command.node,))
 
     def _drain(self, command: DrainNode) -> Change:
         row = self.nodes.get(command.node)
@@ -208,7 +207,7 @@ class ClusterState:
             row.attributes[command.name] = command.value
         return Change(nodes=(command.node,))
 
-    def _remove(self, command: RemoveNode) -> Change:
+    def _remove(self, command: RemoveNode, index: int) -> Change:
         row = self.nodes.get(command.node)
         if row is None:
             return Change(refusal=f"'{command.node}' is not a node of this cluster")
@@ -221,7 +220,7 @@ class ClusterState:
         units = self._void_grants(command.node)
         for unit, unit_row in self.rows.items():
             if unit_row.reports.pop(command.node, None) is not None:
-                self._readopt(unit_row)
+                self._readopt(unit_row, index)
                 units.append(unit)
             unit_row.observed.pop(command.node, None)
             unit_row.homes = {n: home for n, home in unit_row.homes.items() if home != command.node}
@@ -240,9 +239,8 @@ class ClusterState:
             return Change(refusal=f"'{command.node}' is {row.state}: it has been heard meanwhile")
         row.state, row.since = NodeState.FENCED, index
         units = self._void_grants(command.node)
-        return Change(
-            units=tuple(dict.fromkeys([*units, *self._readopt_all(command.node)])), nodes=(command.node,)
-        )
+        touched = dict.fromkeys([*units, *self._readopt_all(command.node, index)])
+        return Change(units=tuple(touched), nodes=(command.node,))
 
     def _devices(self, command: ReportDevices) -> Change:
         row = self.nodes.get(command.node)
@@ -280,24 +278,24 @@ class ClusterState:
         for unit, report in reports.items():
             row = self.rows.setdefault(unit, Row(unit=unit))
             adoption.take(row, command.node, report, self.specs, index)
-            self._readopt(row)
+            self._readopt(row, index)
         return Change(units=tuple(reports))
 
-    def _readopt_all(self, node: NodeName) -> list[UnitName]:
+    def _readopt_all(self, node: NodeName, index: int) -> list[UnitName]:
         """Count a node's voice anew; return the units whose spec, or limit, may have changed by it."""
         rows = [row for row in self.rows.values() if node in row.reports]
-        changed = [row.unit for row in rows if self._readopt(row)]
+        changed = [row.unit for row in rows if self._readopt(row, index)]
         return [*changed, *(row.unit for row in rows if row.found or adoption.differing(row, self.specs))]
 
-    def _readopt(self, row: Row) -> bool:
-        return adoption.readopt(row, self.nodes, self.specs, self.edges)
+    def _readopt(self, row: Row, index: int) -> bool:
+        return adoption.readopt(row, self.nodes, self.specs, self.edges, index)
 
-    def _adopt(self, command: AdoptSpec) -> Change:
+    def _adopt(self, command: AdoptSpec, index: int) -> Change:
         row = self.rows.get(command.unit)
         text = row.reports.get(command.node) if row is not None else None
         if row is None or text is None:
             return Change(refusal=f"'{command.node}' has no annotated unit '{command.unit}'")
-        adoption.replace(row, text, self.specs, self.edges)
+        adoption.replace(row, text, self.specs, self.edges, index)
         return Change(units=(command.unit,))
 
     # Wishes, plans and proofs
