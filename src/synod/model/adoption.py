@@ -30,7 +30,7 @@ def take(row: Row, node: NodeName, report: SpecReport, specs: SpecBook, index: i
         row.found.pop(node, None)
         return
     row.reports[node] = specs.add(report.spec)
-    if not report.is_running or row.grant_on(node) is not None:
+    if not report.is_running or not report.spec.is_exclusive or row.grant_on(node) is not None:
         row.found.pop(node, None)
     else:
         row.found.setdefault(node, index)
