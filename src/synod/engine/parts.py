@@ -63,13 +63,7 @@ class Parts:
         self.drift: Final = Drift(desk, self.proposals)
         self.strays: Final = Strays(desk, self.proposals)
         self.keeper: Final = Keeper(
-            desk,
-            self.readiness,
-            self.barriers,
-            self.judge,
-            self.proposals,
-            self.strays,
-            gates,
+            desk, self.readiness, self.barriers, self.judge, self.proposals, self.strays, gates
         )
         self.clients: Final = Clients(
             desk, self.readiness, self.judge, self.keeper, self.mirrors, self.proposals
@@ -77,10 +71,7 @@ class Parts:
         self.holds: Final = Holds(desk, self.barriers, self.judge, self.keeper, self.proposals)
         self.orders: Final = Orders(desk, self.readiness)
         self.farewell: Final = Farewell(
-            desk,
-            self.proposals,
-            log.hand_over,
-            lambda: desk.me in ledger.voters,
+            desk, self.proposals, log.hand_over, lambda: desk.me in ledger.voters,
             lambda: self.keeper.is_holding,
         )
         self.reporter: Final = Reporter(desk, self.proposals)
