@@ -190,7 +190,7 @@ def test_what_the_agent_did_not_write_is_removed(files, paths):
     paths.lease.touch()
     told = files.mend()
     assert [text.partition("'")[2].partition("'")[0] for text in told] == [
-        str(path) for path in (paths.grants / "web.service", paths.up / "db.service", paths.lease)
+        str(path) for path in (paths.grants / "web.service", paths.lease, paths.up / "db.service")
     ]
     assert all(text.endswith("was not written by the agent; removed") for text in told)
     assert list(files.grants()) == ["db.service"]

@@ -2,6 +2,7 @@
 """One running membership: the node, its log, its streams and its host, put together and taken apart."""
 
 import asyncio
+import logging
 from collections.abc import Callable
 from typing import Final
 
@@ -15,7 +16,7 @@ from synod.agent.membership import Member, Membership, MembershipFiles
 from synod.agent.performer import Clients, Performer
 from synod.agent.streams import Streams
 from synod.agent.surroundings import Surroundings
-from synod.base.errors import IndefiniteError, NotQuorateError, RefusedError, SynodError
+from synod.base.errors import IndefiniteError, NotQuorateError, RefusedError, StorageError, SynodError
 from synod.base.exits import ExitStatus
 from synod.base.ids import NodeName, UnitName
 from synod.base.usec import Usec
@@ -33,6 +34,8 @@ GUARD_SEC: Final = 0.5
 """Between looks at the gates; a start that is quicker shows itself as a copy without a grant."""
 REFRESH_SEC: Final = 2.0
 """Between looks whether the members on disk are those of the log."""
+
+_logger = logging.getLogger(__name__)
 
 
 class RunningMember:
@@ -201,10 +204,16 @@ class RunningMember:
 
     async def _keep_files(self) -> None:
         """Undo what somebody else writes into the agent's own directory; what was started by it is rogue."""
+        trouble = ""
         while True:
             await asyncio.sleep(GUARD_SEC)
-            for text in self._gate_files.mend():
-                self.feed(Forged(text=text))
+            try:
+                for text in self._gate_files.mend():
+                    self.feed(Forged(text=text))
+            except StorageError as error:
+                if str(error) != trouble:
+                    _logger.warning("Cannot look after the gates, retrying: %s", error)
+                trouble = str(error)
 
     async def _keep_members(self) -> None:
         """Keep the members on disk, for the next start, and drop streams of who is none any more.

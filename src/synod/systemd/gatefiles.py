@@ -37,13 +37,21 @@ class Grant:
     """Boot identity of the node when it was granted; a grant of another incarnation is void."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """A file as the agent left it."""
+
+    text: str
+    mark: tuple[int, ...]
+
+
 class GateFiles:
     """The files below one runtime directory. Methods raise StorageError when the file system refuses."""
 
     def __init__(self, paths: Paths) -> None:
         self._paths = paths
-        self._known: dict[Path, str] = {}
-        """What this agent has written, or taken over from the one before it."""
+        self._known: dict[str, _Written] = {}
+        """What this agent has written, or taken over from the one before it, by path."""
 
     def prepare(self) -> None:
         """Make the directories, and remove what an interrupted write left."""
@@ -128,7 +136,7 @@ class GateFiles:
 
     def take_over(self) -> None:
         """Take what is there for the work of the agent before this one."""
-        self._known = {path: _text(path) or "" for path in self._present()}
+        self._known = {path: _Written(_text(Path(path)) or "", mark) for path, mark in self._present()}
 
     def mend(self) -> tuple[str, ...]:
         """Remove what this agent did not write, and write again what was changed; return what that was.
@@ -136,27 +144,35 @@ class GateFiles:
         A file that somebody put there is no grant: only the log gives one.
         """
         told = []
-        for path in self._present():
-            if path not in self._known:
-                _unlink(path)
+        for path, mark in sorted(self._present()):
+            known = self._known.get(path)
+            if known is None:
+                _unlink(Path(path))
                 told.append(f"'{path}' was not written by the agent; removed")
-            elif _text(path) != self._known[path]:
-                _replace(path, self._known[path])
+            elif mark != known.mark and _text(Path(path)) != known.text:
+                self._write(Path(path), known.text)
                 told.append(f"'{path}' was changed by somebody; written again")
         return tuple(told)
 
-    def _present(self) -> list[Path]:
+    def _present(self) -> Iterator[tuple[str, tuple[int, ...]]]:
+        """Yield what is there, with what tells one file from another without opening it."""
         paths = self._paths
-        folders = (paths.grants, paths.environments, paths.up, paths.stops)
-        found = [path for folder in folders for path in _list(folder).values()]
-        return [*found, paths.lease] if os.path.lexists(paths.lease) else found
+        for folder in (paths.grants, paths.environments, paths.up, paths.stops):
+            with _refused("list", folder), os.scandir(folder) as entries:
+                for entry in entries:
+                    if entry.path in self._known or is_unit_name(entry.name):
+                        with contextlib.suppress(FileNotFoundError):
+                            yield entry.path, _mark(entry.stat(follow_symlinks=False))
+        with contextlib.suppress(FileNotFoundError):
+            yield str(paths.lease), _mark(paths.lease.lstat())
 
     def _write(self, path: Path, text: str) -> None:
         _replace(path, text)
-        self._known[path] = text
+        with _refused("read", path):
+            self._known[str(path)] = _Written(text, _mark(path.lstat()))
 
     def _remove(self, path: Path) -> bool:
-        self._known.pop(path, None)
+        self._known.pop(str(path), None)
         return _unlink(path)
 
     def mark_booted(self) -> None:
@@ -206,6 +222,10 @@ def _list(directory: Path) -> dict[UnitName, Path]:
     with _refused("list", directory):
         names = sorted(path.name for path in directory.iterdir()) if directory.is_dir() else []
     return {UnitName(name): directory / name for name in names if is_unit_name(name)}
+
+
+def _mark(found: os.stat_result) -> tuple[int, ...]:
+    return found.st_ino, found.st_mtime_ns, found.st_size, found.st_mode
 
 
 def _text(path: Path) -> str | None:
