@@ -29,6 +29,7 @@ CHANGES = {
     ("adopt", "db", "--from", "node2"): ("adopt", {"unit": "db.service", "node": "node2"}),
     ("drain", "node2"): ("drain", {"node": "node2"}),
     ("undrain", "node2"): ("undrain", {"node": "node2"}),
+    ("confirm-off", "node2", "--yes"): ("confirm-off", {"node": "node2"}),
     ("remove", "node2"): ("remove", {"node": "node2"}),
     ("set-attribute", "node2", "rack", "r1"): (
         "set-attribute", {"node": "node2", "name": "rack", "value": "r1"}),

@@ -539,7 +539,7 @@ def test_a_hold_gives_up_with_an_alarm() -> None:
     call = systemctl(world, "a", "stop", "db")
     assert call.ended - call.begun >= 60 * SEC
     assert said(world["a"], MessageId.BARRIER_TIMED_OUT, "db")
-    assert [alarm.unit for _, alarm in state(world).alarms] == [u("db")]
+    assert u("db") in [alarm.unit for _, alarm in state(world).alarms]
 
 
 def test_a_stop_that_takes_longer_than_the_hold_s_timeout_is_waited_for() -> None:

@@ -64,10 +64,11 @@ GOLDEN: list[tuple[Command, str]] = [
     (DrainNode(node=A, is_drained=True), "9305a161c3"),
     (RemoveNode(node=A), "9206a161"),
     (
-        ReportSpecs(node=A, reports=(SpecReport(unit=DB, spec=UnitSpec(unit=DB, after=(X,), instances=None)),
+        ReportSpecs(node=A, reports=(SpecReport(unit=DB, spec=UnitSpec(unit=DB, after=(X,), instances=None),
+                                                is_running=True),
                                      SpecReport(unit=WEB, spec=None)), is_complete=True),
-        "9407a1619292aa64622e73657276696365dc0012aa64622e7365727669636591a9782e736572766963659090"
-        "9090909090c0ce055d4a80909090010003ce23c3460092ab7765622e73657276696365c0c3",
+        "9407a1619293aa64622e73657276696365dc0013aa64622e7365727669636591a9782e736572766963659090"
+        "9090909090c0ce055d4a80909090010003ce23c34600c3c393ab7765622e73657276696365c0c2c3",
     ),
     (AdoptSpec(unit=DB, node=A), "9308aa64622e73657276696365a161"),
     (
@@ -76,9 +77,9 @@ GOLDEN: list[tuple[Command, str]] = [
     ),
     (MoveUnit(unit=DB, node=B), "930aaa64622e73657276696365a162"),
     (
-        Plan(revision=7, grants=(GrantOrder(unit=DB, instance=0, node=A),),
+        Plan(revision=7, grants=(GrantOrder(unit=DB, instance=0, node=A, in_place=True),),
              revokes=(RevokeOrder(unit=WEB, instance=1, epoch=Epoch(5)),)),
-        "940b079193aa64622e7365727669636500a1619193ab7765622e736572766963650105",
+        "940b079194aa64622e7365727669636500a161c39193ab7765622e736572766963650105",
     ),
     (
         Release(unit=DB, node=A, epoch=Epoch(9), ending=Ending.FAILED, reason="r", was_up=True),
@@ -99,6 +100,17 @@ GOLDEN: list[tuple[Command, str]] = [
 ]  # fmt: skip
 
 OLDER: list[tuple[Command, str]] = [
+    (
+        ReportSpecs(node=A, reports=(SpecReport(unit=DB, spec=UnitSpec(unit=DB, after=(X,), instances=None)),
+                                     SpecReport(unit=WEB, spec=None)), is_complete=True),
+        "9407a1619292aa64622e73657276696365dc0012aa64622e7365727669636591a9782e736572766963659090"
+        "9090909090c0ce055d4a80909090010003ce23c3460092ab7765622e73657276696365c0c3",
+    ),
+    (
+        Plan(revision=7, grants=(GrantOrder(unit=DB, instance=0, node=A),),
+             revokes=(RevokeOrder(unit=WEB, instance=1, epoch=Epoch(5)),)),
+        "940b079193aa64622e7365727669636500a1619193ab7765622e736572766963650105",
+    ),
     (
         ReportSpecs(node=A, reports=(SpecReport(unit=DB, spec=UnitSpec(unit=DB, after=(X,), instances=None)),
                                      SpecReport(unit=WEB, spec=None)), is_complete=True),
@@ -141,7 +153,7 @@ def test_a_spec_with_all_about_placement() -> None:
     command = ReportSpecs(node=A, reports=(SpecReport(unit=DB, spec=spec),))
     data = encode_command(command)
     assert decode_command(data) == command
-    assert data.hex().endswith("91a1629193a372616da23e3da236349193a47261636ba27231fb00f903ce23c34600c2")
+    assert data.hex().endswith("91a1629193a372616da23e3da236349193a47261636ba27231fb00f903ce23c34600c3c2c2")
 
 
 @pytest.mark.parametrize(("command", "data"), GOLDEN, ids=lambda value: type(value).__name__)

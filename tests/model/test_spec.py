@@ -52,6 +52,7 @@ specs = st.builds(
     stickiness=st.integers(0, INFINITY),
     priority=scores,
     failure_limit=st.integers(0, 1000),
+    stops_rogue_copies=st.booleans(),
     failure_expire_usec=st.integers(1, 10**12).map(Usec),
 )
 NUMBERS = ("stickiness", "priority", "failure_limit", "failure_expire_usec", "dependency_timeout_usec")
@@ -172,6 +173,8 @@ def test_every_field_counts(spec):
             changed = replace(spec, prefer=(*value, other))
         elif field.name == "instances":
             changed = replace(spec, instances=1 if value is None else None)
+        elif field.name == "stops_rogue_copies":
+            changed = replace(spec, stops_rogue_copies=not value)
         elif field.name == "unit":
             changed = replace(spec, unit=UnitName("zzzz-other.slice"))
         else:

@@ -17,6 +17,7 @@ from synod.model.command import (
     Desired,
     DrainNode,
     Ending,
+    Fenced,
     ForgetFailures,
     Found,
     GrantOrder,
@@ -26,6 +27,7 @@ from synod.model.command import (
     Observation,
     Observe,
     Plan,
+    Proof,
     Release,
     RemoveNode,
     ReportSpecs,
@@ -572,3 +574,75 @@ def test_replay_reproduces_the_state_and_grants_end_by_proof_only(
     for index, command in enumerate(applied, 1):
         replayed.apply(command, index)
     assert replayed == log.state
+
+
+# Copies that were found
+
+
+def found_by(log: Log, *nodes: NodeName, spec: UnitSpec = DB_SPEC) -> None:
+    for node in nodes:
+        log.add(ReportSpecs(node=node, reports=(SpecReport(unit=spec.unit, spec=spec, is_running=True),)))
+
+
+def test_a_copy_is_found_until_it_is_granted_or_down(log: Log) -> None:
+    found_by(log, A, B)
+    row = log.state.rows[DB]
+    assert list(row.found) == [A, B]
+    order = GrantOrder(unit=DB, instance=0, node=A, in_place=True)
+    log.add(Plan(revision=log.state.revision, grants=(order,), revokes=()))
+    assert (list(row.found), row.desired, row.has_been_up, row.kept) == ([B], Desired.STARTED, True, 1)
+    log.add(Observe(node=B, observations=(Observation(unit=DB, active="deactivating"),)))
+    assert list(row.found) == [B]
+    log.add(Observe(node=B, observations=(Observation(unit=DB, active="inactive"),)))
+    assert row.found == {}
+
+
+def test_what_stopped_meanwhile_is_not_granted_in_place(log: Log) -> None:
+    found_by(log, A)
+    order = GrantOrder(unit=DB, instance=0, node=A, in_place=True)
+    plan = Plan(revision=log.state.revision, grants=(order,), revokes=())
+    log.add(Observe(node=A, observations=(Observation(unit=DB, active="failed"),)))
+    assert log.add(plan).refusal == ""
+    assert log.state.rows[DB].grants == {}
+
+
+def test_a_copy_is_not_found_any_more_when_its_node_or_its_annotation_is_gone(log: Log) -> None:
+    row = log.state.rows[DB]
+    found_by(log, A, B)
+    log.add(ReportSpecs(node=A, reports=(SpecReport(unit=DB, spec=None),)))
+    assert list(row.found) == [B]
+    log.add(SetNode(node=B, state=NodeState.ONLINE, boot="another"))
+    assert row.found == {}
+
+
+def test_a_holder_is_not_found_and_what_may_run_everywhere_is_not_either(log: Log) -> None:
+    order = GrantOrder(unit=DB, instance=0, node=A)
+    log.add(Plan(revision=log.state.revision, grants=(order,), revokes=()))
+    found_by(log, A)
+    found_by(log, B, spec=UnitSpec(unit=APP, instances=None))
+    assert log.state.rows[DB].found == log.state.rows[APP].found == {}
+
+
+def test_an_operator_s_word_is_void_once_the_node_was_heard(log: Log) -> None:
+    def word(since: int) -> str:
+        row = log.state.nodes[B]
+        command = Fenced(node=B, boot=row.boot, proof=Proof.OPERATOR, by=A, since=since)
+        return log.add(command).refusal
+
+    assert "it has been heard meanwhile" in word(log.state.nodes[B].since)
+    for state in (NodeState.LOST, NodeState.UNMANAGED, NodeState.LEAVING):
+        boot = "" if state is NodeState.LOST else log.state.nodes[B].boot
+        log.add(SetNode(node=B, state=state, boot=boot))
+        assert log.state.nodes[B].state is state
+        assert "it has been heard meanwhile" in word(log.state.nodes[B].since - 1)
+        assert word(log.state.nodes[B].since) == ""
+        assert log.state.nodes[B].state is NodeState.FENCED
+        log.add(SetNode(node=B, state=NodeState.ONLINE, boot=log.state.nodes[B].boot + "+1"))
+
+
+def test_a_move_to_where_the_unit_may_not_run_is_refused(log: Log) -> None:
+    only_a = UnitSpec(unit=DB, nodes=(A,))
+    for node in (A, B):
+        log.add(ReportSpecs(node=node, reports=(SpecReport(unit=DB, spec=only_a),)))
+    assert log.add(MoveUnit(unit=DB, node=B)).refusal == "'db.service' may not run on 'b': not in Nodes=a"
+    assert log.state.rows[DB].pin is None

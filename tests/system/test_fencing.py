@@ -12,10 +12,12 @@ from synod.lab import fence
 from synod.lab.cluster import Lab
 
 from .conftest import LABS, NODES, Cluster, deb, join_all
-from .test_failover import DB, WEB, holder, newest, took_over
+from .test_failover import BOUND_SEC, DB, WEB, holder, newest, took_over
 
 pytestmark = pytest.mark.system
 
+QUICK = "TimeoutSec=6s"
+"""A device that hangs is given up after this."""
 FENCED_SEC = 4.0
 """Detection, the agent's two calls and the start, on a shared machine; the benchmark has the figure."""
 
@@ -27,7 +29,7 @@ def booted() -> Iterator[Cluster]:
     lab.up(nodes=3, release="bookworm", deb=deb(), on_reset="boot")
     try:
         cluster = Cluster(lab)
-        fence.install(lab)
+        fence.install(lab, QUICK)
         join_all(cluster)
         for node in NODES:
             install(lab, node)
@@ -47,7 +49,7 @@ def pair(booted: Cluster) -> Iterator[Cluster]:
             booted.lab.boot(node)
     booted.settle()
     booted.ok("node1", "synodctl", "start", "--wait", "web.service", timeout=60)
-    booted.wait(lambda: fuses(booted) == [], "no node needs its fuse: each can be fenced")
+    booted.wait(lambda: fuses(booted) == [], "no node needs its fuse: each can be fenced", timeout=40)
     yield booted
     for unit in ("db", "web"):
         assert overlaps(copies(booted.lab, unit)) == []
@@ -72,7 +74,7 @@ def test_a_holder_that_is_cut_off_is_switched_off(pair: Cluster) -> None:
     assert not pair.lab.is_on(victim)
 
 
-@pytest.mark.parametrize("fault", [fence.Fault.FAIL, fence.Fault.LIE])
+@pytest.mark.parametrize("fault", list(fence.Fault))
 def test_a_device_that_does_not_work_proves_nothing(pair: Cluster, fault: fence.Fault) -> None:
     fence.set_fault(pair.lab.name, fault)
     victim, since = holder(pair), time.time()
@@ -80,9 +82,58 @@ def test_a_device_that_does_not_work_proves_nothing(pair: Cluster, fault: fence.
         if node != victim:
             pair.lab.cut(victim, node)
     pair.wait(lambda: _tells(pair), "the failure is told", timeout=30)
+    other = next(node for node in NODES if node != victim)
+    pair.wait(lambda: tells_why(pair, other, victim), "the status says why", timeout=10)
+    (instance,) = pair.rows(other)["web.service"]["instances"]
+    assert (instance["node"], instance["state"]) == (victim, "unknown")
     assert newest(pair, "web").node == victim
     fence.set_fault(pair.lab.name, None)
     assert took_over(pair, victim, since) > 0
+
+
+def tells_why(cluster: Cluster, node: str, victim: str) -> bool:
+    """Return whether a node says why a unit is not taken over, and what can be done."""
+    told = [cluster.ok(node, "synodctl", *verb) for verb in (("status",), ("why", "web.service"))]
+    told.append(str(cluster.rows(node)["web.service"]["reason"]))
+    trouble, cure = f"'{victim}' cannot be fenced: ", f"confirm-off {victim} --yes"
+    return all(trouble in text and cure in text for text in told)
+
+
+def test_an_administrator_confirms_what_no_device_can(pair: Cluster) -> None:
+    victim, since = holder(pair), time.time()
+    other = next(node for node in NODES if node != victim)
+    refused = pair.run(other, "synodctl", "confirm-off", victim, "--yes")
+    assert (refused.returncode, refused.stderr.count("\n")) == (12, 1)
+    assert "this node hears it" in refused.stderr
+    fence.set_fault(pair.lab.name, fence.Fault.FAIL)
+    pair.lab.kill(victim)
+    pair.wait(lambda: tells_why(pair, other, victim), "the status says why", timeout=30)
+    assert newest(pair, "web").node == victim
+    careful = pair.run(other, "synodctl", "confirm-off", victim)
+    assert careful.returncode == 12
+    assert "its units will run twice" in careful.stderr
+    pair.ok(other, "synodctl", "confirm-off", victim, "--yes")
+    assert took_over(pair, victim, since) > 0
+    assert pair.states(other)[victim] == "fenced"
+
+
+def test_a_device_without_its_program_is_none(pair: Cluster) -> None:
+    for node in NODES:
+        pair.ok(node, "sed", "-i", "s/^Agent=.*/Agent=fence_nowhere/", fence.DEVICE)
+        pair.ok(node, "systemctl", "restart", "synod.service")
+    try:
+        pair.settle()
+        victim = holder(pair)
+        pair.wait(lambda: victim in fuses(pair), "the holder burns a fuse instead", timeout=30)
+        assert "there is no program 'fence_nowhere'" in pair.journal(victim, "-u", "synod.service")
+        since = time.time()
+        pair.lab.kill(victim)
+        assert took_over(pair, victim, since) <= BOUND_SEC
+        pair.lab.boot(victim)
+    finally:
+        for node in NODES:
+            pair.ok(node, "sed", "-i", "s/^Agent=.*/Agent=fence_synod_lab/", fence.DEVICE)
+            pair.ok(node, "systemctl", "restart", "synod.service")
 
 
 def _tells(cluster: Cluster) -> bool:

@@ -176,3 +176,51 @@ def test_prepare_keeps_what_is_there_and_removes_debris(files, paths):
     assert files.grants() == {"db.service": grant()}
     assert files.has_lease
     assert not (paths.grants / ".new").exists()
+
+
+# Files that somebody else writes
+
+
+def test_what_the_agent_did_not_write_is_removed(files, paths):
+    files.write_grant(grant())
+    files.mark_up("web.service")
+    assert files.mend() == ()
+    (paths.grants / "web.service").write_text("epoch=1\ninstance=0\nincarnation=0f3c.0\n")
+    (paths.up / "db.service").symlink_to("/nowhere")
+    paths.lease.touch()
+    told = files.mend()
+    assert [text.partition("'")[2].partition("'")[0] for text in told] == [
+        str(path) for path in (paths.grants / "web.service", paths.lease, paths.up / "db.service")
+    ]
+    assert all(text.endswith("was not written by the agent; removed") for text in told)
+    assert list(files.grants()) == ["db.service"]
+    assert files.up_units() == ("web.service",)
+    assert not files.has_lease
+    assert files.mend() == ()
+
+
+def test_what_somebody_changed_is_written_again(files, paths):
+    files.write_grant(grant())
+    path = paths.grants / "db.service"
+    path.write_text("epoch=18\n")
+    (told,) = files.mend()
+    assert told == f"'{path}' was changed by somebody; written again"
+    assert files.grants() == {"db.service": grant()}
+    path.unlink()
+    path.symlink_to(paths.environments / "db.service")
+    assert len(files.mend()) == 1
+    assert files.grants() == {"db.service": grant()}
+
+
+def test_the_files_of_an_earlier_agent_are_taken_over(files, paths):
+    files.write_grant(grant())
+    files.write_lease()
+    files.mark_stop("web.service")
+    later = GateFiles(paths)
+    later.prepare()
+    later.take_over()
+    assert later.mend() == ()
+    assert later.grants() == {"db.service": grant()}
+    assert later.has_lease
+    assert later.remove_grant("db.service")
+    assert later.mend() == ()

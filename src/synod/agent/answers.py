@@ -186,7 +186,7 @@ class Answers:
                 client.answer(0, data=data)
 
 
-def _request(method: str, params: Params) -> requests.Request:
+def _request(method: str, params: Params) -> requests.Request:  # noqa: C901 (a table, one line per method)
     match method:
         case "start":
             return requests.StartUnits(unit=_unit(params), is_waiting=params.get("wait") is True)
@@ -200,12 +200,14 @@ def _request(method: str, params: Params) -> requests.Request:
             return requests.Drain(node=_node(params), is_drained=method == "drain")
         case "adopt":
             return requests.Adopt(unit=_unit(params), node=_node(params))
+        case "confirm-off":
+            return requests.ConfirmOff(node=_node(params))
         case "set-attribute":
             return requests.SayAttribute(
                 node=_node(params), name=_text(params, "name"), value=_optional(params, "value") or ""
             )
         case "leave":
-            return requests.Leave()
+            return requests.Leave(is_forced=params.get("force") is True)
         case "remove":
             return requests.Remove(node=_node(params))
         case _:

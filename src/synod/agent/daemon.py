@@ -24,6 +24,7 @@ from synod.base.usec import USEC_PER_SEC
 from synod.config.schema import Settings
 from synod.engine.events import BootOver, Event
 from synod.engine.requests import FoundCluster, KeepToken
+from synod.model.command import RoleWish
 from synod.net.authority import fingerprint
 from synod.net.keys import load_identity
 from synod.net.tokens import hash_secret, new_token, parse_token
@@ -37,8 +38,13 @@ from synod.systemd.paths import Paths
 PORT_DEFAULT: Final = 8470
 """What a join command need not say."""
 PAIR: Final = 2
+FOUNDER_NOTE: Final = (
+    "Failover needs three nodes, or two and a third with --role witness: two alone cannot tell a lost node "
+    "from a broken link."
+)
+WITNESS_NOTE: Final = "This witness votes as soon as there are two nodes to decide between."
 PAIR_NOTE: Final = (
-    "With two nodes only one has a vote: without it the other keeps what it runs and takes nothing over. "
+    "Two nodes are no failover pair: only one has a vote, and without it the other takes nothing over. "
     "A third node, or one with --role witness, makes either of them expendable."
 )
 """Two nodes cannot take over from each other without a third word (safety rule 7.4)."""
@@ -190,7 +196,12 @@ class Daemon:
             token = await self.token()
             assert self.member is not None
             where = _endpoint(self.member.membership)
-            return {"token": token, "join": f"synodctl join {where} --token {token}", "already": is_already}
+            return {
+                "token": token,
+                "join": f"synodctl join {where} --token {token}",
+                "already": is_already,
+                "note": "" if is_already else FOUNDER_NOTE,
+            }
 
     async def _found(self, cluster: str, address: str | None, port: int | None) -> None:
         node = _own_name()
@@ -236,7 +247,9 @@ class Daemon:
                 await self._undo()
                 raise
             await self._surroundings.manager.daemon_reload()
-            note = PAIR_NOTE if len(membership.members) == PAIR else ""
+            note = ""
+            if len(membership.members) == PAIR:
+                note = WITNESS_NOTE if role == RoleWish.WITNESS else PAIR_NOTE
             return {"cluster": membership.cluster, "already": False, "note": note}
 
     def _check_same_cluster(self, token: str) -> None:

@@ -2,6 +2,7 @@
 """One running membership: the node, its log, its streams and its host, put together and taken apart."""
 
 import asyncio
+import logging
 from collections.abc import Callable
 from typing import Final
 
@@ -18,23 +19,28 @@ from synod.agent.ownlink import OwnLink
 from synod.agent.performer import Clients, Performer
 from synod.agent.streams import Streams
 from synod.agent.surroundings import Surroundings
-from synod.base.errors import IndefiniteError, NotQuorateError, RefusedError, SynodError
+from synod.base.errors import IndefiniteError, NotQuorateError, RefusedError, StorageError, SynodError
 from synod.base.exits import ExitStatus
-from synod.base.ids import UnitName
+from synod.base.ids import NodeName, UnitName
 from synod.base.usec import Usec
-from synod.engine.events import Asked, ClientGone, Event
+from synod.engine.events import Asked, ClientGone, Event, Forged
 from synod.engine.node import Node
 from synod.engine.requests import Admit, Request
 from synod.ledger.effects import Role
 from synod.ledger.timing import Timing
+from synod.model.command import NodeState
 from synod.net.join import JoinService
 from synod.net.keychain import Keychain
 from synod.net.keys import load_identity
 from synod.systemd.gatefiles import GateFiles
 from synod.systemd.journal import Journal
 
+GUARD_SEC: Final = 0.5
+"""Between looks at the gates; a start that is quicker shows itself as a copy without a grant."""
 REFRESH_SEC: Final = 2.0
 """Between looks whether the members on disk are those of the log."""
+
+_logger = logging.getLogger(__name__)
 
 
 class RunningMember:
@@ -63,6 +69,7 @@ class RunningMember:
         self._surroundings = surroundings
         self._asked: dict[int, asyncio.Future[tuple[int, str]]] = {}
         identity = load_identity(files.keys)
+        self._gate_files = gate_files
         boot = gate_files.incarnation(boot)
         self._writer = LogWriter(files.log, membership, self.feed)
         node = self._make_node(boot, gate_files, timing, is_booting=is_booting)
@@ -105,6 +112,7 @@ class RunningMember:
         for unit, one in grants.items():
             if one is None or one.incarnation != boot:
                 gate_files.remove_grant(unit)
+        gate_files.take_over()
         return Node(
             name=self.membership.node,
             boot=boot,
@@ -130,7 +138,8 @@ class RunningMember:
         self._gossiper.start(address, self.membership.port)
         self._streams.start(address, self.membership.port)
         loop = asyncio.get_running_loop()
-        self._tasks = [loop.create_task(self._keep_members()), loop.create_task(self._own_link.run())]
+        work = (self._keep_members(), self._keep_files(), self._own_link.run())
+        self._tasks = [loop.create_task(one) for one in work]
 
     async def stop(self) -> None:
         """Stop; what is queued is written and sent first."""
@@ -213,6 +222,28 @@ class RunningMember:
         node = self.node.desk.me
         return tuple(unit for unit, row in self.node.state.rows.items() if row.grant_on(node) is not None)
 
+    def _others(self) -> dict[NodeName, bool]:
+        """Say of every other member whether it is there for certain."""
+        desk = self.node.desk
+        return {
+            name: row.state is NodeState.ONLINE and name in desk.connected
+            for name, row in desk.state.nodes.items()
+            if name != desk.me
+        }
+
+    async def _keep_files(self) -> None:
+        """Undo what somebody else writes into the agent's own directory; what was started by it is rogue."""
+        trouble = ""
+        while True:
+            await asyncio.sleep(GUARD_SEC)
+            try:
+                for text in self._gate_files.mend():
+                    self.feed(Forged(text=text))
+            except StorageError as error:
+                if str(error) != trouble:
+                    _logger.warning("Cannot look after the gates, retrying: %s", error)
+                trouble = str(error)
+
     async def _keep_members(self) -> None:
         """Keep the members on disk, for the next start, and drop streams of who is none any more.
 
@@ -223,7 +254,7 @@ class RunningMember:
             await asyncio.sleep(REFRESH_SEC)
             self._surroundings.accompany(self._granted())
             members = self.members()
-            self._fencer.members_are(member.name for member in members if member.name != saved.node)
+            self._fencer.members_are(self._others())
             if not self.node.desk.is_registered:
                 continue
             if self.node.ledger.role is Role.LEADER:

@@ -58,6 +58,9 @@ class MessageId(StrEnum):
     ROGUE_COPY = "16ec8eb0052e4a6098140f5d3605008a"
     """SYNOD_REASON="""
 
+    FORGED_FILE = "f4e4b5e017464eb494e627e3f1e95bb3"
+    """SYNOD_REASON="""
+
     BARRIER_TIMED_OUT = "b5beb0b06da24eb7956bc7d9cba3491c"
     """SYNOD_REASON="""
 

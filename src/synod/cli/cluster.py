@@ -5,7 +5,13 @@ from collections.abc import Mapping
 
 import click
 
-from synod.base.errors import NoSuchObjectError, NotConfiguredError, NotQuorateError, UsageError
+from synod.base.errors import (
+    NoSuchObjectError,
+    NotConfiguredError,
+    NotQuorateError,
+    RefusedError,
+    UsageError,
+)
 from synod.cli.client import AgentError
 from synod.cli.names import Address, Node
 from synod.cli.options import Session, data_options, json_option, pass_session, talk_options
@@ -36,6 +42,8 @@ def init(session: Session, cluster: str, address: tuple[str, int | None] | None)
     is_old = data.get("already") is True
     session.output.note(f"This node is already a member of the cluster '{cluster}'." if is_old
                         else f"The cluster '{cluster}' has its first node.")
+    if data.get("note"):
+        session.output.note(str(data["note"]))
     session.output.note("To add another node, run this there; the token is valid once:")
     session.output.line(str(data.get("join", "")))
 
@@ -80,11 +88,12 @@ def join(session: Session, member: tuple[str, int | None], word: str, role: str,
 
 
 @click.command()
+@click.option("--force", is_flag=True, help="Without a majority: forget the cluster without its word.")
 @talk_options
 @pass_session
-def leave(session: Session) -> None:
+def leave(session: Session, force: bool) -> None:
     """Stop what runs only here and take this node out of its cluster."""
-    session.change("leave", {}, waits_for_units=True)
+    session.change("leave", {"force": True} if force else {}, waits_for_units=True)
 
 
 @click.command()
@@ -94,6 +103,21 @@ def leave(session: Session) -> None:
 def remove(session: Session, node: str) -> None:
     """Forget a node that has left; its certificate is accepted no more."""
     session.change("remove", {"node": node})
+
+
+@click.command("confirm-off")
+@click.argument("node", type=Node())
+@click.option("--yes", is_flag=True, help="The machine has no power; nobody will check.")
+@talk_options
+@pass_session
+def confirm_off(session: Session, node: str, yes: bool) -> None:
+    """Give your word that a lost machine is off, so that others take what it ran."""
+    if not yes:
+        raise RefusedError(
+            f"if '{node}' still runs, its units will run twice; make sure that it has no power, then repeat "
+            "this with --yes"
+        )
+    session.change("confirm-off", {"node": node})
 
 
 @click.command()
@@ -184,7 +208,7 @@ def status(session: Session) -> None:
         raise AgentError(answer.text or "the agent reports a problem", answer.status)
 
 
-COMMANDS = (init, token, join, leave, remove, status, list_nodes, drain, undrain,
+COMMANDS = (init, token, join, leave, remove, confirm_off, status, list_nodes, drain, undrain,
             set_attribute, get_attribute)
 
 
@@ -200,6 +224,10 @@ def _print_status(output: Output, data: Mapping[str, object]) -> None:
     ))
     output.line("")
     _print_nodes(output, data.get("nodes"))
+    warnings = data.get("warnings")
+    for text in warnings if isinstance(warnings, list) else ():
+        output.line("")
+        output.line(f"Warning: {text}")
     units = objects(data.get("units"))
     if units:
         output.line("")

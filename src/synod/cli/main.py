@@ -36,7 +36,7 @@ LATER: Final[Mapping[str, tuple[str, str]]] = {
 GROUPS: Final = (
     ("Looking", ("status", "list-nodes", "list-units", "show", "why", "bounds")),
     ("Units", ("start", "stop", "restart", "move", "adopt")),
-    ("Nodes", ("drain", "undrain", "set-attribute", "get-attribute", "remove")),
+    ("Nodes", ("drain", "undrain", "set-attribute", "get-attribute", "confirm-off", "remove")),
     ("Cluster", ("init", "token", "join", "leave")),
     ("Files and trials", ("verify", "cat-config", "lab")),
 )

@@ -16,7 +16,7 @@ INFINITY = 1_000_000
 
 unit_argument = click.argument("unit", type=Unit())
 
-BOUND_COLUMNS = ("UNIT", "NODE LOST", "LEADER LOST")
+BOUND_COLUMNS = ("UNIT", "NODE LOST", "LEADER LOST", "WHY NEVER")
 UNIT_COLUMNS = ("UNIT", "DESIRED", "PLACED", "STATE", "REASON")
 
 
@@ -132,8 +132,9 @@ def list_bounds(session: Session) -> None:
     rows = [
         (
             str(row["unit"]),
-            span(row["lease_usec"]) if row["movable"] else NOTHING,
-            span(row["lease_of_leader_usec"]) if row["movable"] else NOTHING,
+            span(row["lease_usec"]),
+            span(row["lease_of_leader_usec"]),
+            str(row.get("why_never") or NOTHING),
         )
         for row in map(an_object, data if isinstance(data, list) else [])
     ]
@@ -141,7 +142,9 @@ def list_bounds(session: Session) -> None:
 
 
 def span(value: object) -> str:
-    """Write a span of microseconds that the agent gave."""
+    """Write a span of microseconds that the agent gave; there may be no end to it."""
+    if value is None:
+        return "never"
     if not isinstance(value, int):
         raise MisunderstoodError("the agent's answer is not understood; is it of another version?")
     return format_span(Usec(value))
@@ -187,4 +190,5 @@ def _score(points: object) -> str:
 def _unit_row(row: Mapping[str, object]) -> tuple[object, ...]:
     instances = objects(row.get("instances") or [])
     states = dict.fromkeys(str(instance.get("state") or NOTHING) for instance in instances)
-    return row.get("unit"), row.get("desired"), row.get("placed_on"), ",".join(states), row.get("reason")
+    state = "conflict" if row.get("conflict") is True else ",".join(states)
+    return row.get("unit"), row.get("desired"), row.get("placed_on"), state, row.get("reason")

@@ -22,6 +22,7 @@ from synod.config.terms import (
     parse_failure_limit,
     parse_instances,
     parse_preference,
+    parse_rogue_copy,
     parse_score,
     parse_stickiness,
 )
@@ -52,6 +53,7 @@ SCALAR_KEYS: Final[dict[str, tuple[str, Callable[[str], int | None]]]] = {
     "Priority": ("priority", parse_score),
     "FailureLimit": ("failure_limit", parse_failure_limit),
     "FailureExpireSec": ("failure_expire_usec", parse_timeout),
+    "RogueCopy": ("stops_rogue_copies", parse_rogue_copy),
     "DependencyTimeoutSec": ("dependency_timeout_usec", parse_timeout),
 }
 """Key -> (field of UnitSpec, parser), for the keys of which the last mention counts."""

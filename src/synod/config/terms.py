@@ -54,6 +54,13 @@ def parse_failure_limit(text: str) -> int:
     return int(text)
 
 
+def parse_rogue_copy(text: str) -> bool:
+    """Read whether a copy without a grant is stopped, or only alarmed."""
+    if text not in ("stop", "alarm"):
+        raise ValueError("write stop or alarm")
+    return text == "stop"
+
+
 def parse_preference(text: str) -> Preference:
     """Read ``NODE:SCORE`` or ``ATTRIBUTE=VALUE:SCORE``."""
     term, colon, score = text.rpartition(":")

@@ -36,16 +36,16 @@ class FenceRegister:
         found = self._find(node)
         return "" if isinstance(found, Failed) else await found.restore(node)
 
+    async def problem(self, node: NodeName) -> str:
+        """Return what would keep one node, which is up, from being fenced; asks its device."""
+        found = self._find(node)
+        return found.reason if isinstance(found, Failed) else await found.problem(node)
+
     async def problems(self, nodes: Iterable[NodeName]) -> tuple[str, ...]:
         """Return what would keep these nodes, which are up, from being fenced; asks their devices."""
         found: list[str] = list(self.config.problems)
-        for node in nodes:
-            command = self._find(node)
-            if isinstance(command, Failed):
-                found.append(command.reason)
-            elif reason := await command.problem(node):
-                found.append(reason)
-        return tuple(found)
+        told = [await self.problem(node) for node in nodes]
+        return (*found, *filter(None, told))
 
     def _find(self, node: NodeName) -> FenceCommand | Failed:
         try:

@@ -193,7 +193,7 @@ class Clients:
         for name in self._desk.state.pulled_in(unit):
             row = rows[name]
             is_idle = (
-                (not row.is_wanted or (bool(row.setbacks) and not row.grants))
+                (not row.is_wanted or row.kept is not None or (bool(row.setbacks) and not row.grants))
                 if row.spec is None or row.spec.is_exclusive
                 else not self._readiness.is_up(name)
             )

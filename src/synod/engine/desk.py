@@ -9,7 +9,7 @@ from synod.base.messages import MessageId
 from synod.base.usec import USEC_PER_MSEC, Usec
 from synod.engine.effects import Effect, MarkStop, Report, RunJob, Send, UnmarkStop
 from synod.engine.messages import Barrier, BarrierDone, Direct, Order, OrderDone, Relay
-from synod.model.command import NodeState
+from synod.model.command import NodeState, RoleWish
 from synod.model.rows import Grant, Row
 from synod.model.spec import UnitSpec
 from synod.model.state import ClusterState
@@ -17,6 +17,8 @@ from synod.model.unit import LocalUnit
 
 SETTLE_USEC: Final = Usec(50 * USEC_PER_MSEC)
 """How long PID 1 may take at most to tell of a start whose conditions it has looked at."""
+NO_UNIT: Final = UnitName("")
+"""Of alarms that are about a node."""
 EPOCH_NONE: Final = Epoch(0)
 """Epoch of a unit that needs no grant (Instances=all)."""
 
@@ -160,6 +162,12 @@ class Desk:
     def is_member(self) -> bool:
         """Whether the log says that this node belongs to the cluster."""
         return self.me in self.state.nodes
+
+    @property
+    def is_witness(self) -> bool:
+        """Whether this node votes and runs no units."""
+        row = self.state.nodes.get(self.me)
+        return row is not None and row.role is RoleWish.WITNESS
 
     @property
     def is_settled(self) -> bool:

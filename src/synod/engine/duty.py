@@ -146,14 +146,18 @@ class Duty:
     def _electorate(self, voters: tuple[NodeName, ...]) -> list[NodeName]:
         """Choose who should vote: an odd number, present voters first, so that nothing changes without need.
 
-        Two nodes have one voter: with two, the loss of either would stop both (safety rule 7.4).
+        Two nodes have one voter: with two, the loss of either would stop both (safety rule 7.4). A witness
+        votes where it makes the number odd, and never alone.
         """
         nodes = {
             name: node
             for name, node in self._desk.state.nodes.items()
             if node.role is not RoleWish.SATELLITE and node.state is not NodeState.LEFT
         }
-        firm = [name for name, node in nodes.items() if node.role in (RoleWish.VOTER, RoleWish.WITNESS)]
+        firm = [name for name, node in nodes.items() if node.role is RoleWish.VOTER]
         ranked = sorted(nodes, key=lambda name: (name not in firm, name not in voters, name))
-        count = min(len(nodes), max(VOTERS_AUTOMATIC_MAX, len(firm)))
-        return ranked[: count if count % 2 else count - 1]
+        witnesses = [name for name in ranked if nodes[name].role is RoleWish.WITNESS]
+        chosen = [name for name in ranked if name not in witnesses][: max(VOTERS_AUTOMATIC_MAX, len(firm))]
+        if (len(chosen) + len(witnesses)) % 2:
+            return [*chosen, *witnesses]
+        return [*chosen, *witnesses[:-1]] if witnesses else chosen[:-1]

@@ -126,6 +126,13 @@ class SpecsLoaded:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Forged:
+    """Somebody else has written one of the agent's own files; that was undone, as the text says."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DevicesLoaded:
     """The nodes that this one could fence, after start and whenever that changes."""
 
@@ -182,6 +189,7 @@ Event = (
     | JobDone
     | SpecsLoaded
     | DevicesLoaded
+    | Forged
     | FenceReported
     | BootOver
     | ShutdownBegun

@@ -34,11 +34,13 @@ class Farewell:
         proposals: Proposals,
         hand_over: Callable[[], None],
         is_voter: Callable[[], bool],
+        is_holding: Callable[[], bool],
     ) -> None:
         self._desk = desk
         self._proposals = proposals
         self._hand_over = hand_over
         self._is_voter = is_voter
+        self._is_holding = is_holding
         self._draining: dict[int, Usec] = {}
         self._leaving: dict[int, Usec] = {}
         self._parting: dict[int, Usec] = {}
@@ -47,6 +49,7 @@ class Farewell:
         """The agent stops: after the word is committed and the fuse is out, or after the last unit is."""
         self._is_said = False
         self._has_left = False
+        self._is_forced = False
 
     @property
     def deadline(self) -> Usec | None:
@@ -98,8 +101,13 @@ class Farewell:
                 self._reply(client, 0, "")
             self._quitting.clear()
 
-    def leave(self, client: int) -> None:
-        """Stop this node's units and leave the cluster for good."""
+    def leave(self, client: int, *, is_forced: bool = False) -> None:
+        """Stop this node's units and leave the cluster for good; if forced, without its word."""
+        if is_forced:
+            self._leaving[client] = Usec(self._desk.now + LEAVE_USEC)
+            self._is_forced = self._desk.is_leaving = True
+            self._desk.touch(self._desk.specs)
+            return
         if not self._desk.is_member:
             self._reply(client, ExitStatus.NOT_CONFIGURED, "this node is not a member of a cluster")
             return
@@ -121,6 +129,12 @@ class Farewell:
             self._parting.clear()
         if self._quitting and not self._desk.is_burning:
             self._quit()
+        if self._is_forced:
+            self._look_forced()
+        else:
+            self._look_leaving()
+
+    def _look_leaving(self) -> None:
         is_done = self._desk.is_known_to_go and not self._holds_grants()
         if self._leaving and is_done and not self._is_said:
             if self._is_last():
@@ -134,6 +148,20 @@ class Farewell:
             self._has_left = False
             self._end_leave(ExitStatus.SUCCESS, "")
             self._desk.put(Left())
+
+    def _look_forced(self) -> None:
+        """Go once nothing exclusive runs here; for the others this node stays what it is."""
+        desk = self._desk
+        if not desk.are_units_read:
+            return
+        for unit, spec in desk.specs.items():
+            seen = desk.seen(unit)
+            if spec.is_exclusive and not seen.is_down and seen.active != "deactivating" and not seen.job:
+                desk.stop(unit)
+        if not self._is_holding() and not desk.is_burning:
+            self._is_forced = False
+            self._end_leave(ExitStatus.SUCCESS, "")
+            desk.put(Left())
 
     def _is_last(self) -> bool:
         """Whether all others have left: with this node the cluster ends."""
@@ -178,11 +206,16 @@ class Farewell:
                 del self._quitting[client]
                 text = "the log did not accept it and units run on: the fuse will reset this machine"
                 self._reply(client, 0, text if self._desk.is_burning else "")
+        self._tick_leaving()
+
+    def _tick_leaving(self) -> None:
         for client, until in list(self._leaving.items()):
             if until <= self._desk.now:
                 del self._leaving[client]
                 self._reply(client, ExitStatus.TIMEOUT, self._explain_delay())
-        if not self._leaving and not self._is_said and self._desk.is_leaving:
+        if not self._leaving and self._is_forced:
+            self._is_forced = self._desk.is_leaving = False
+        elif not self._leaving and not self._is_said and self._desk.is_leaving:
             self._stay()
 
     def _stay(self) -> None:

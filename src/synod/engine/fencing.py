@@ -11,11 +11,11 @@ from typing import Final
 from synod.base.ids import NodeName
 from synod.base.messages import MessageId
 from synod.base.usec import USEC_PER_SEC, Usec
-from synod.engine.desk import Desk
+from synod.engine.desk import NO_UNIT, Desk
 from synod.engine.effects import Fence
 from synod.engine.messages import FenceDone, FenceOrder
 from synod.engine.proposals import Proposals
-from synod.model.command import Fenced, Proof
+from synod.model.command import Alarm, Fenced, Proof
 from synod.model.rows import NodeRow
 
 RETRY_USEC: Final = Usec(5 * USEC_PER_SEC)
@@ -24,6 +24,14 @@ ANSWER_USEC: Final = Usec(60 * USEC_PER_SEC)
 """After which a device that does not answer has failed; slow ones take half a minute."""
 PRIORITY_ERROR: Final = 3
 PRIORITY_NOTICE: Final = 5
+
+
+def cure(name: NodeName) -> str:
+    """Say what an administrator can do about a node that nobody can fence."""
+    return (
+        "Its units stay down until it is back, or until you confirm that it has no power: "
+        f"synodctl confirm-off {name} --yes"
+    )
 
 
 @dataclass(slots=True)
@@ -35,7 +43,8 @@ class _Case:
     until: Usec | None = None
     """While an order is out: when it has failed. Else: when to try again."""
     tried: dict[NodeName, None] = field(default_factory=dict)
-    has_warned: bool = False
+    told: str = ""
+    """The last alarm about it."""
 
 
 class Fencing:
@@ -75,13 +84,9 @@ class Fencing:
         elif case.tried:
             case.tried.clear()
             case.until = Usec(desk.now + RETRY_USEC)
-        elif not row.has_fuse and not case.has_warned:
-            case.has_warned = True
-            text = (
-                f"'{name}' is lost, and nothing proves that its units stopped: it has neither a fuse nor a "
-                "fence device. They stay down until it is back."
-            )
-            desk.report(MessageId.FENCING_FAILED, PRIORITY_ERROR, text)
+        elif not row.has_fuse:
+            lack = "no node that is here has a device for it" if fencers else "it has no fence device"
+            self._alarm(name, case, f"{lack}, and no fuse")
 
     def _send(self, name: NodeName, row: NodeRow, case: _Case, fencer: NodeName) -> None:
         self._count += 1
@@ -99,6 +104,16 @@ class Fencing:
         self._desk.report(
             MessageId.FENCING_FAILED, PRIORITY_ERROR, f"Fencing '{name}' failed, retrying: {text}."
         )
+        self._alarm(name, case, text)
+
+    def _alarm(self, name: NodeName, case: _Case, text: str) -> None:
+        """Tell all nodes, and whoever asks them, why a node's units stay down; each reason once."""
+        if case.told == text:
+            return
+        case.told = text
+        told = f"'{name}' cannot be fenced: {text}. {cure(name)}"
+        self._desk.report(MessageId.FENCING_FAILED, PRIORITY_ERROR, told)
+        self._proposals.put(Alarm(node=name, unit=NO_UNIT, text=told), lambda _: None)
 
     def hear_done(self, message: FenceDone) -> None:
         """Take a device's answer."""

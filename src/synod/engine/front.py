@@ -17,6 +17,7 @@ from synod.engine.proposals import Proposals
 from synod.engine.requests import (
     Admit,
     Adopt,
+    ConfirmOff,
     Drain,
     FoundCluster,
     KeepToken,
@@ -39,10 +40,12 @@ from synod.model.command import (
     AdoptSpec,
     Command,
     DrainNode,
+    Fenced,
     Found,
     Join,
     MoveUnit,
     NodeState,
+    Proof,
     RemoveNode,
     SetAttribute,
 )
@@ -85,7 +88,7 @@ class Front:
             case Unmanage():
                 self._farewell.unmanage(client)
             case Leave():
-                self._farewell.leave(client)
+                self._farewell.leave(client, is_forced=request.is_forced and not self._is_quorate())
             case FoundCluster():
                 self._commit(
                     client,
@@ -118,6 +121,7 @@ class Front:
         | Drain
         | Adopt
         | Remove
+        | ConfirmOff
         | SayAttribute,
     ) -> None:
         match request:
@@ -140,6 +144,8 @@ class Front:
                 self._commit(client, DrainNode(node=request.node, is_drained=request.is_drained))
             case Remove():
                 self._remove(client, request)
+            case ConfirmOff():
+                self._confirm_off(client, request)
             case SayAttribute():
                 self._commit(client, SetAttribute(node=request.node, name=request.name, value=request.value))
             case _:
@@ -176,6 +182,21 @@ class Front:
             )
         else:
             self._commit(client, RemoveNode(node=request.node))
+
+    def _confirm_off(self, client: int, request: ConfirmOff) -> None:
+        """Take an administrator's word for a proof, unless the machine itself says otherwise."""
+        desk, name = self._desk, request.node
+        row = desk.state.nodes.get(name)
+        if row is None:
+            self._reply(client, ExitStatus.NO_SUCH_UNIT, f"'{name}' is not a node of this cluster")
+        elif name == desk.me or name in desk.connected:
+            self._reply(client, ExitStatus.REFUSED, f"'{name}' is not off: this node hears it")
+        else:
+            text = f"an administrator said so on {desk.me}"
+            command = Fenced(
+                node=name, boot=row.boot, proof=Proof.OPERATOR, by=desk.me, text=text, since=row.since
+            )
+            self._commit(client, command)
 
     def _is_known(self, unit: UnitName) -> bool:
         row = self._desk.state.rows.get(unit)

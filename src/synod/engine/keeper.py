@@ -18,7 +18,9 @@ from synod.engine.desk import EPOCH_NONE, SETTLE_USEC, Desk
 from synod.engine.effects import RemoveGrant, WriteGrant
 from synod.engine.proposals import Proposals
 from synod.engine.readiness import Readiness
+from synod.engine.strays import Strays
 from synod.engine.verdict import Judge
+from synod.model import adoption
 from synod.model.command import Desired, Ending, Release
 from synod.model.rows import Grant, barred
 from synod.model.unit import LocalUnit, hold_of
@@ -54,6 +56,7 @@ class Keeper:
         barriers: Barriers,
         judge: Judge,
         proposals: Proposals,
+        strays: Strays,
         tried: dict[UnitName, Epoch],
     ) -> None:
         self._desk = desk
@@ -61,6 +64,7 @@ class Keeper:
         self._barriers = barriers
         self._judge = judge
         self._proposals = proposals
+        self._strays = strays
         self._courses = {unit: _Course(epoch, was_tried=True) for unit, epoch in tried.items()}
         self._open = desk.gates
         self._open.update(tried)
@@ -70,7 +74,6 @@ class Keeper:
         self._wishes: dict[UnitName, int] = {}
         """Revision of the last wish carried out, of units without grants."""
         self._at_boot: dict[UnitName, None] = {}
-        self._rogues: dict[UnitName, None] = {}
         self.only_here: dict[UnitName, int] = {}
         """Stops that could not be committed in time, with the revision they were said against."""
 
@@ -115,9 +118,9 @@ class Keeper:
         if grant is None:
             self._close(unit)
             self._courses.pop(unit, None)
-            self._watch_for_rogue(unit, seen)
+            self._strays.look(unit, seen)
             return
-        self._rogues.pop(unit, None)
+        self._strays.forget(unit)
         course = self._course(unit, grant.epoch)
         if course.is_released:
             return
@@ -244,17 +247,6 @@ class Keeper:
 
         self._proposals.put(command, settled)
 
-    def _watch_for_rogue(self, unit: UnitName, seen: LocalUnit) -> None:
-        row = self._desk.row(unit)
-        if not seen.is_up or not self._desk.is_settled or not row.grants:
-            self._rogues.pop(unit, None)
-        elif unit not in self._rogues:
-            self._rogues[unit] = None
-            holders = ", ".join(sorted(grant.node for grant in row.grants.values()))
-            text = f"'{unit}' runs here without a grant, while {holders} holds it; stopping it."
-            self._desk.report(MessageId.ROGUE_COPY, PRIORITY_WARNING, text, unit)
-            self._desk.stop(unit)
-
     # Units that run everywhere
 
     def _look_everywhere(self, unit: UnitName) -> None:
@@ -264,6 +256,8 @@ class Keeper:
         is_eligible = spec is not None and here is not None and not barred(spec, here)
         may_be_here = is_eligible and self._desk.is_settled
         is_open = may_be_here and self._judge.may_start(unit, is_running=unit in self._open)
+        if seen.is_down and self._is_limited_elsewhere(unit):
+            is_open = False
         self._set_gate(unit, Grant(instance=0, node=self._desk.me, epoch=EPOCH_NONE), is_open=is_open)
         if not self._desk.is_settled:
             return
@@ -287,6 +281,11 @@ class Keeper:
             self._desk.run("start", unit)
         elif seen.is_up:
             self._wishes[unit] = row.revision
+
+    def _is_limited_elsewhere(self, unit: UnitName) -> bool:
+        """Whether a node that annotates the unit anew allows a number of copies only (safety rule 7.1)."""
+        state = self._desk.state
+        return adoption.limit(self._desk.row(unit), state.nodes, state.specs) is not None
 
     # Gates and exports
 

@@ -1,18 +1,21 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The side of the node that faces its log: what goes in waits its turn, what comes out is passed on."""
 
-from typing import Protocol
+from typing import Final, Protocol
 
 from synod.base.ids import NodeName
 from synod.base.messages import MessageId
-from synod.base.usec import Usec
+from synod.base.usec import USEC_PER_SEC, Usec
 from synod.engine.desk import Desk
 from synod.engine.effects import Send
 from synod.ledger import effects, events
 from synod.ledger.entries import ReqId
 from synod.ledger.machine import Raft
 from synod.ledger.membership import Operation
+from synod.model.command import NodeState, RoleWish
 
+GIVE_WAY_USEC: Final = Usec(1 * USEC_PER_SEC)
+"""Between two attempts of a witness to give way."""
 PRIORITY_WARNING = 4
 PRIORITY_NOTICE = 5
 
@@ -38,6 +41,7 @@ class LogSide:
         self._ledger = ledger
         self._inbox: list[events.Event] = []
         self.is_leading = False
+        self._gave_way_at = Usec(-GIVE_WAY_USEC)
 
     @property
     def is_idle(self) -> bool:
@@ -73,8 +77,25 @@ class LogSide:
         """Give leadership to a voter that can be reached, before this node goes."""
         heirs = [name for name in self._ledger.voters if name in self._desk.connected]
         if self.is_leading and heirs:
-            heir = max(heirs, key=lambda name: (self._ledger.match_index(name) or 0, name))
+            heir = max(heirs, key=self._fitness)
             self.post(events.TransferLeadership(to=heir))
+
+    def give_way(self) -> None:
+        """Let a voter lead that runs units, if one can: a witness only fills in (safety rule 7.4)."""
+        if not self.is_leading or self._gave_way_at + GIVE_WAY_USEC > self._desk.now:
+            return
+        fit = [name for name in self._ledger.voters if self._may_lead(name) and self.lag(name) == 0]
+        if fit:
+            self._gave_way_at = self._desk.now
+            self.post(events.TransferLeadership(to=max(fit, key=self._fitness)))
+
+    def _may_lead(self, name: NodeName) -> bool:
+        row = self._desk.state.nodes.get(name)
+        is_near = name in self._desk.connected and row is not None and row.state is NodeState.ONLINE
+        return is_near and row is not None and row.role is not RoleWish.WITNESS
+
+    def _fitness(self, name: NodeName) -> tuple[bool, int, NodeName]:
+        return self._may_lead(name), self._ledger.match_index(name) or 0, name
 
     def hand_over_to(self, peer: NodeName) -> bool:
         """Let a certain voter lead; return False when it is none."""

@@ -200,6 +200,7 @@ class Node:
     def _digest_local(
         self,
         event: events.DevicesLoaded
+        | events.Forged
         | events.FenceReported
         | events.BootOver
         | events.ShutdownBegun
@@ -210,6 +211,8 @@ class Node:
         match event:
             case events.DevicesLoaded(targets=targets):
                 parts.reporter.devices = targets
+            case events.Forged(text=text):
+                parts.strays.forged(text)
             case events.FenceReported(order=order, is_confirmed=is_confirmed, text=text):
                 parts.fencing.reported(order, is_confirmed=is_confirmed, text=text)
             case events.BootOver():
@@ -232,6 +235,8 @@ class Node:
             if part.deadline is not None and part.deadline <= now:
                 part.tick()
         self._parts.duty.tick(self.ledger.voters, self.ledger.learners, self._log.lag)
+        if self.desk.is_witness:
+            self._log.give_way()
 
     def _see(self, unit: LocalUnit) -> None:
         self.desk.local[unit.unit] = unit
@@ -279,6 +284,8 @@ class Node:
         if self.desk.is_settled:
             for unit in around:
                 parts.keeper.look(unit)
+            for unit in touched:
+                parts.drift.look(unit)
 
     # What the log says
 
@@ -300,6 +307,7 @@ class Node:
                 parts.lease.registered(name)
         if self.desk.me in change.nodes:
             self.desk.touch(self.desk.specs)
+        self.ledger.is_reluctant = self.desk.is_witness
         parts.duty.note(change)
         parts.proposals.settle(entry.req, change)
         if self.desk.is_registered and was_replay:
@@ -311,6 +319,7 @@ class Node:
         """Take office or leave it, and ask whoever leads now."""
         parts = self._parts
         parts.duty.lead(is_leading=is_leading)
+        parts.drift.lead(is_leading=is_leading)
         parts.lease.lead(leader, is_leading=is_leading, confirmed_at=confirmed_at)
         parts.vigil.is_leading = is_leading
         if leader is not None:

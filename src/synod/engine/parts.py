@@ -8,6 +8,7 @@ from synod.base.usec import Usec
 from synod.engine.barriers import Barriers
 from synod.engine.clients import Clients
 from synod.engine.desk import Desk
+from synod.engine.drift import Drift
 from synod.engine.duty import Duty
 from synod.engine.farewell import Farewell
 from synod.engine.fencing import Fencing
@@ -24,6 +25,7 @@ from synod.engine.orders import Orders
 from synod.engine.proposals import Proposals
 from synod.engine.readiness import Readiness
 from synod.engine.reporter import Reporter
+from synod.engine.strays import Strays
 from synod.engine.verdict import Judge
 from synod.engine.vigil import Vigil
 from synod.ledger.machine import Raft
@@ -60,14 +62,19 @@ class Parts:
         self.barriers: Final = Barriers(desk, self.readiness)
         self.judge: Final = Judge(desk, self.readiness, self.barriers)
         self.mirrors: Final = Mirrors(desk, self.readiness, self.barriers, up_files)
-        self.keeper: Final = Keeper(desk, self.readiness, self.barriers, self.judge, self.proposals, gates)
+        self.drift: Final = Drift(desk, self.proposals)
+        self.strays: Final = Strays(desk, self.proposals)
+        self.keeper: Final = Keeper(
+            desk, self.readiness, self.barriers, self.judge, self.proposals, self.strays, gates
+        )
         self.clients: Final = Clients(
             desk, self.readiness, self.judge, self.keeper, self.mirrors, self.proposals
         )
         self.holds: Final = Holds(desk, self.barriers, self.judge, self.keeper, self.proposals)
         self.orders: Final = Orders(desk, self.readiness)
         self.farewell: Final = Farewell(
-            desk, self.proposals, log.hand_over, lambda: desk.me in ledger.voters
+            desk, self.proposals, log.hand_over, lambda: desk.me in ledger.voters,
+            lambda: self.keeper.is_holding,
         )
         self.reporter: Final = Reporter(desk, self.proposals)
         self.lease: Final = Lease(desk, lease, log.confirm)

@@ -20,8 +20,10 @@ from synod.model.command import (
     SetNode,
     SpecReport,
 )
+from synod.model.rows import Row
 from synod.model.spec import digest
 from synod.model.state import Change
+from synod.model.unit import DOWN_STATES
 
 OBSERVE_USEC: Final = Usec(100 * USEC_PER_MSEC)
 """Observations of this long are committed together: nothing is decided from them."""
@@ -35,8 +37,8 @@ class Reporter:
     def __init__(self, desk: Desk, proposals: Proposals) -> None:
         self._desk = desk
         self._proposals = proposals
-        self.devices: tuple[NodeName, ...] = ()
-        """Nodes that this one could fence."""
+        self.devices: tuple[NodeName, ...] | None = None
+        """Nodes that this one could fence; None until its devices have been asked."""
         self._is_registering = False
         self._is_reporting = False
         self._observed: dict[UnitName, str] = {}
@@ -107,13 +109,19 @@ class Reporter:
             self._is_reporting = False
 
         reports = tuple(
-            SpecReport(unit=unit, spec=desk.specs.get(unit)) for unit in sorted([*changed, *gone])
+            SpecReport(unit=unit, spec=desk.specs.get(unit), is_running=self._is_stray(unit))
+            for unit in sorted([*changed, *gone])
         )
         self._proposals.put(ReportSpecs(node=desk.me, reports=reports), settled)
 
+    def _is_stray(self, unit: UnitName) -> bool:
+        """Whether the unit runs here although it was not annotated, or not so, when it was started."""
+        desk = self._desk
+        return unit in desk.specs and not desk.seen(unit).is_still and desk.grant(unit) is None
+
     def _report_devices(self) -> None:
         desk = self._desk
-        if self._is_reporting or desk.state.nodes[desk.me].fences == self.devices:
+        if self.devices is None or self._is_reporting or desk.state.nodes[desk.me].fences == self.devices:
             return
         self._is_reporting = True
 
@@ -129,6 +137,11 @@ class Reporter:
             if self._observe_at is None:
                 self._observe_at = Usec(self._desk.now + OBSERVE_USEC)
 
+    def _is_news(self, row: Row, active: str) -> bool:
+        """Whether the log does not know yet; that a found copy is down it may have known before."""
+        me = self._desk.me
+        return row.observed.get(me) != active or (me in row.found and active in DOWN_STATES)
+
     def tick(self) -> None:
         """Commit the observations that are due."""
         if self._observe_at is None or self._observe_at > self._desk.now:
@@ -141,7 +154,7 @@ class Reporter:
         changed = tuple(
             Observation(unit=unit, active=active)
             for unit, active in self._observed.items()
-            if unit in desk.state.rows and desk.state.rows[unit].observed.get(desk.me) != active
+            if unit in desk.state.rows and self._is_news(desk.state.rows[unit], active)
         )
         if changed:
             self._proposals.put(Observe(node=desk.me, observations=changed), lambda _: None)

@@ -124,12 +124,24 @@ class Adopt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Leave:
-    """``synodctl leave``: stop this node's exclusive units and say goodbye."""
+    """``synodctl leave``: stop this node's exclusive units and say goodbye.
+
+    With force nobody is asked: for a node that the others have removed, or whose cluster is gone.
+    """
+
+    is_forced: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Remove:
     """``synodctl remove NODE``."""
+
+    node: NodeName
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfirmOff:
+    """``synodctl confirm-off NODE``: an administrator has seen that the machine is off."""
 
     node: NodeName
 
@@ -160,5 +172,6 @@ Request = (
     | Adopt
     | Leave
     | Remove
+    | ConfirmOff
     | SayAttribute
 )

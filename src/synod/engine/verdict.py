@@ -9,7 +9,7 @@ from enum import Enum, auto
 
 from synod.base.ids import NodeName, UnitName
 from synod.engine.barriers import Barriers
-from synod.engine.desk import Desk
+from synod.engine.desk import NO_UNIT, Desk
 from synod.engine.readiness import Readiness
 from synod.model.command import Desired, NodeState
 from synod.model.rows import Row, barred
@@ -155,6 +155,10 @@ class Judge:
     def _placement(self, unit: UnitName) -> Verdict:
         row = self._desk.row(unit)
         nodes = sorted(grant.node for grant in row.grants.values())
+        for node in nodes:
+            doubt = self._doubt(node)
+            if doubt:
+                return Verdict(Prospect.WAITING, f"{unit} is held by {node}, {doubt}")
         if nodes:
             return Verdict(Prospect.WAITING, f"{unit} is starting on {', '.join(nodes)}")
         if row.desired is None:
@@ -166,6 +170,22 @@ class Judge:
             reasons = "; ".join(f"{node}: {text}" for node, text in refusals.items())
             return Verdict(Prospect.HOPELESS, f"no node may run {unit} ({reasons})")
         return Verdict(Prospect.WAITING, f"{unit} is being placed")
+
+    def _doubt(self, node: NodeName) -> str:
+        """Say why nothing is known of a node that holds grants; empty when its agent is there."""
+        row = self._desk.state.nodes[node]
+        match row.state:
+            case NodeState.LOST:
+                told = [alarm.text for index, alarm in self._desk.state.alarms
+                        if alarm.node == node and alarm.unit == NO_UNIT and index > row.since]  # fmt: skip
+                trouble = f": {told[-1]}" if told else ""
+                return f"which is lost; it starts elsewhere once that is proved to be off{trouble}"
+            case NodeState.UNMANAGED:
+                return "whose agent was stopped; nobody takes its units over"
+            case NodeState.LEAVING:
+                return "which is going down"
+            case _:
+                return ""
 
     def refusals(self, unit: UnitName) -> dict[NodeName, str]:
         """Say for each node why it may not run one more instance; empty text where it may or will."""

@@ -3,16 +3,21 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
+from typing import Final
 
 from synod.base.exits import ExitStatus
 from synod.base.ids import UnitName
-from synod.engine.bounds import bounds
+from synod.engine.bounds import bounds, is_survived
 from synod.engine.hearsay import VERSION
 from synod.engine.node import Node
 from synod.ledger.effects import Role
+from synod.model import adoption
 from synod.model.command import NodeState, RoleWish
 from synod.model.rows import NodeRow, Row
 from synod.planner.score import Score
+
+PAIR: Final = 2
+"""Nodes of a failover pair, which needs a third voice (safety rule 7.4)."""
 
 Json = None | bool | int | str | Sequence["Json"] | Mapping[str, "Json"]
 
@@ -62,6 +67,9 @@ def _unit(node: Node, row: Row) -> dict[str, Json]:
         name: state for name, state in row.observed.items() if state != "inactive" and name not in holders
     }
     states = dict.fromkeys(holders, "active") | observed
+    # What a lost node last said of itself is no news of it.
+    lost = [name for name in states if node.state.nodes[name].state is NodeState.LOST]
+    states |= dict.fromkeys(lost, "unknown")
     instances: list[Json] = [{"node": name, "state": states[name], "role": ""} for name in sorted(states)]
     placed = sorted(str(grant.node) for grant in row.grants.values())
     if row.spec is not None and not row.spec.is_exclusive:
@@ -71,8 +79,24 @@ def _unit(node: Node, row: Row) -> dict[str, Json]:
         "desired": row.desired.value if row.desired is not None else "stopped",
         "instances": instances,
         "placed_on": placed,
-        "reason": node.judge.verdict(row.unit).text,
+        "conflict": bool(_conflict(node, row)),
+        "reason": _reason(node, row),
     }
+
+
+def _conflict(node: Node, row: Row) -> str:
+    return adoption.conflict(row, node.state.nodes, node.state.specs)
+
+
+def _reason(node: Node, row: Row) -> str:
+    """Say where a unit runs or why not, and what nodes disagree about."""
+    said = _conflict(node, row) or node.judge.verdict(row.unit).text
+    others = adoption.differing(row, node.state.specs)
+    if not others:
+        return said
+    have = "have" if len(others) > 1 else "has"
+    drift = f"{', '.join(others)} {have} another annotation and may not start it"
+    return f"{said}; {drift}; to choose that: synodctl adopt {row.unit} --from {others[0]}"
 
 
 def show(node: Node, unit: UnitName) -> dict[str, Json] | None:
@@ -97,6 +121,8 @@ def show(node: Node, unit: UnitName) -> dict[str, Json] | None:
         "revision": row.revision,
         "grants": grants,
         "reports": reports,
+        "differing": [str(name) for name in adoption.differing(row, node.state.specs)],
+        "found": [str(name) for name in sorted(row.found)],
         "failure": failure,
         "failures": {str(name): setback.count for name, setback in sorted(row.setbacks.items())},
     }
@@ -121,7 +147,7 @@ def why(node: Node, unit: UnitName) -> dict[str, Json] | None:
         str(name): _score(score) | {"placed": row.grant_on(name) is not None}
         for name, score in node.judge.scores(unit).items()
     }
-    return {"unit": unit, "text": node.judge.verdict(unit).text, "nodes": scores}
+    return {"unit": unit, "text": _reason(node, row), "nodes": scores}
 
 
 def _score(score: Score) -> dict[str, Json]:
@@ -150,8 +176,31 @@ def status(node: Node) -> dict[str, Json]:
         "nodes": list_nodes(node),
         "units": list_units(node),
         "alarms": alarms,
+        "warnings": _warnings(node),
         "applied_index": node.state.applied,
     }
+
+
+def _warnings(node: Node) -> list[Json]:
+    """Say what is wrong with the cluster as it stands, whether or not anything has happened yet."""
+    nodes = node.state.nodes
+    if not node.ledger.quorate and not node.desk.connected and len(nodes) > 1:
+        return [
+            "no other member answers: look at the network; if this node was removed from its cluster while "
+            "it was off, forget the cluster with: synodctl leave --force"
+        ]
+    running = sorted(
+        name for name, row in nodes.items()
+        if row.role is not RoleWish.WITNESS and row.state is not NodeState.LEFT
+    )  # fmt: skip
+    stuck = [name for name in running if not is_survived(name, node.ledger.voters)]
+    if len(running) < 2 or not stuck:
+        return []
+    text = f"without {', '.join(stuck)} no majority of voters is left, and nothing is taken over"
+    if len(running) == PAIR:
+        cure = "add a node, or one with: synodctl join --role witness"
+        text = f"{' and '.join(running)} are no failover pair: {text}; {cure}"
+    return [text]
 
 
 def list_bounds(node: Node) -> list[Json]:
@@ -159,11 +208,13 @@ def list_bounds(node: Node) -> list[Json]:
     return [
         {
             "unit": bound.unit,
-            "movable": bound.is_movable,
-            "lease_usec": bound.by_lease,
-            "lease_of_leader_usec": bound.by_lease_of_leader,
+            "movable": bound.worst is not None,
+            "lease_usec": bound.worst,
+            "lease_of_leader_usec": bound.worst_of_leader,
+            "slowest": bound.slowest,
+            "why_never": bound.why_never,
         }
-        for bound in bounds(node.state, node.timing, node.lease.timing)
+        for bound in bounds(node.state, node.timing, node.lease.timing, node.ledger.voters)
     ]
 
 

@@ -198,7 +198,8 @@ class Vigil:
                 return
 
     def _may_run_something(self, name: NodeName) -> bool:
-        return any(row.grant_on(name) is not None for row in self._desk.state.rows.values())
+        rows = self._desk.state.rows.values()
+        return any(row.grant_on(name) is not None or name in row.found for row in rows)
 
     def _prove(self, name: NodeName, row: NodeRow) -> None:
         if row.has_fuse and row.state is NodeState.LOST and self._lease.is_over(name):

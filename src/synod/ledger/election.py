@@ -70,6 +70,8 @@ class Election:
         self._arm_between(timing.stream_loss_min, timing.stream_loss_max)
 
     def _arm_between(self, low: Usec, high: Usec) -> None:
+        if self._state.is_reluctant:
+            low, high = high, Usec(2 * high - low)
         self.deadline = Usec(self._state.now + low + self._state.entropy.below(high - low))
 
     def heard_leader(self) -> None:

@@ -115,6 +115,15 @@ class Raft:
         return self._state.role
 
     @property
+    def is_reluctant(self) -> bool:
+        """Whether this node lets the others campaign first."""
+        return self._state.is_reluctant
+
+    @is_reluctant.setter
+    def is_reluctant(self, value: bool) -> None:
+        self._state.is_reluctant = value
+
+    @property
     def term(self) -> Term:
         """Present term, durable or not."""
         return self._state.term

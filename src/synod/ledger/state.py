@@ -43,6 +43,9 @@ class State:
         """The role, apart from being a learner, which follows from the configuration."""
 
         self.leader: NodeName | None = None
+        self.is_reluctant = False
+        """Whether this node lets the others campaign first: it leads only when nobody else can."""
+
         self.contact: Usec | None = None
         """When, as far as known here, a majority last answered a leader; None: too long ago, or never."""
 

@@ -121,6 +121,8 @@ class SpecReport:
 
     unit: UnitName
     spec: UnitSpec | None
+    is_running: bool = False
+    """Whether a copy runs on the node without a grant, since before the unit was annotated so."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,6 +174,8 @@ class GrantOrder:
     unit: UnitName
     instance: int
     node: NodeName
+    in_place: bool = False
+    """It runs there already, since before it was annotated; void when it does not any more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

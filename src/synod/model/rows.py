@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from synod.base.ids import Epoch, NodeName, UnitName
 from synod.model.attributes import NAME, ROLE
-from synod.model.command import Desired, Ending, NodeState, RoleWish
+from synod.model.command import Desired, Ending, GrantOrder, NodeState, RoleWish
 from synod.model.spec import UnitSpec
 
 
@@ -60,11 +60,27 @@ class Row:
     homes: dict[int, NodeName] = field(default_factory=dict)
     """Where each instance was granted last: it stays there if it can."""
     observed: dict[NodeName, str] = field(default_factory=dict)
+    found: dict[NodeName, int] = field(default_factory=dict)
+    """Nodes on which it ran without a grant when they first annotated it, and since which entry."""
+
+    kept: int | None = None
+    """How many copies were granted in place while nobody has asked for the unit: no more are started."""
 
     @property
     def is_wanted(self) -> bool:
         """Whether it should run and nothing speaks against trying."""
         return self.desired is Desired.STARTED and self.failure is None
+
+    def grant(self, order: GrantOrder, index: int) -> None:
+        """Give an instance to a node; what runs there already is wanted, since somebody has started it."""
+        self.grants[order.instance] = Grant(instance=order.instance, node=order.node, epoch=Epoch(index))
+        self.homes[order.instance] = order.node
+        if order.in_place:
+            del self.found[order.node]
+            self.has_been_up, self.failure = True, None
+            if self.desired is not Desired.STARTED:
+                self.desired, self.revision, self.kept = Desired.STARTED, index, 0
+            self.kept = self.kept + 1 if self.kept is not None else None
 
     def grant_on(self, node: NodeName) -> Grant | None:
         """Return the grant that a node holds."""
@@ -112,7 +128,9 @@ class NodeRow:
 
 
 def barred(spec: UnitSpec, node: NodeRow) -> str:
-    """Say which key of the annotation keeps a unit off a node for good; empty when none does."""
+    """Say which key of the annotation, or what role, keeps a unit off a node for good; empty: none."""
+    if node.role is RoleWish.WITNESS:
+        return "a witness runs no units"
     if spec.nodes and node.name not in spec.nodes:
         return f"not in Nodes={' '.join(spec.nodes)}"
     if node.name in spec.avoid_nodes:

@@ -39,7 +39,8 @@ class UnitSpec:
 
     ``nodes`` empty means any node. ``instances`` is the number of copies allowed in the whole cluster, or
     None for one on every eligible node (``Instances=all``). Spans are microseconds, scores are within
-    +-INFINITY. ``failure_limit`` 0 means that a failed unit stays failed.
+    +-INFINITY. ``failure_limit`` 0 means that a failed unit stays failed. ``stops_rogue_copies`` False means
+    that a copy without a grant is only alarmed.
 
     Raises:
         ValueError: a field is out of its range; nothing is repaired.
@@ -63,6 +64,7 @@ class UnitSpec:
     priority: int = 0
     failure_limit: int = FAILURE_LIMIT_DEFAULT
     failure_expire_usec: Usec = FAILURE_EXPIRE_DEFAULT
+    stops_rogue_copies: bool = True
 
     def __post_init__(self) -> None:
         if not is_unit_name(self.unit):

@@ -14,7 +14,8 @@ cluster.
 from dataclasses import dataclass, field
 from hmac import compare_digest
 
-from synod.base.ids import Epoch, NodeName, UnitName
+from synod.base.ids import NodeName, UnitName
+from synod.model import adoption
 from synod.model.attributes import ATTRIBUTES_MAX, BUILT_IN, is_attribute_name, is_attribute_value
 from synod.model.command import (
     AddToken,
@@ -39,12 +40,13 @@ from synod.model.command import (
     ReportSpecs,
     SetAttribute,
     SetNode,
+    SpecReport,
     Wish,
 )
 from synod.model.recovery import note_failure
-from synod.model.rows import Grant, NodeRow, Row
+from synod.model.rows import Grant, NodeRow, Row, barred
 from synod.model.specs import Edges, SpecBook
-from synod.model.unit import UP_STATES
+from synod.model.unit import DOWN_STATES, UP_STATES
 
 ALARMS_MAX = 100
 """Alarms kept for status; older ones are in the journal."""
@@ -96,9 +98,9 @@ class ClusterState:
             case Observe():
                 return self._observe(command)
             case ReportSpecs():
-                return self._report(command)
+                return self._report(command, index)
             case AdoptSpec():
-                return self._adopt(command)
+                return self._adopt(command, index)
             case MoveUnit():
                 return self._move(command, index)
             case SetNode():
@@ -108,7 +110,7 @@ class ClusterState:
             case Join():
                 return self._join(command)
             case RemoveNode():
-                return self._remove(command)
+                return self._remove(command, index)
             case AddToken():
                 self.tokens[command.token] = command.secret_hash
                 return Change()
@@ -176,9 +178,11 @@ class ClusterState:
         if command.boot and command.has_fuse is not None:
             row.has_fuse = command.has_fuse
         row.state, row.since = command.state, index
-        return Change(
-            units=tuple(dict.fromkeys([*units, *self._readopt_all(command.node)])), nodes=(command.node,)
-        )
+        if row.state is NodeState.LEFT:
+            for unit_row in self.rows.values():
+                unit_row.found.pop(command.node, None)  # an ordinary unit again
+        touched = dict.fromkeys([*units, *self._readopt_all(command.node, index)])
+        return Change(units=tuple(touched), nodes=(command.node,))
 
     def _drain(self, command: DrainNode) -> Change:
         row = self.nodes.get(command.node)
@@ -203,7 +207,7 @@ class ClusterState:
             row.attributes[command.name] = command.value
         return Change(nodes=(command.node,))
 
-    def _remove(self, command: RemoveNode) -> Change:
+    def _remove(self, command: RemoveNode, index: int) -> Change:
         row = self.nodes.get(command.node)
         if row is None:
             return Change(refusal=f"'{command.node}' is not a node of this cluster")
@@ -216,7 +220,7 @@ class ClusterState:
         units = self._void_grants(command.node)
         for unit, unit_row in self.rows.items():
             if unit_row.reports.pop(command.node, None) is not None:
-                self._readopt(unit_row)
+                self._readopt(unit_row, index)
                 units.append(unit)
             unit_row.observed.pop(command.node, None)
             unit_row.homes = {n: home for n, home in unit_row.homes.items() if home != command.node}
@@ -230,11 +234,13 @@ class ClusterState:
             return Change(refusal=f"'{command.node}' has left")
         if command.proof is Proof.LEASE and (row.state is not NodeState.LOST or row.since != command.since):
             return Change(refusal=f"'{command.node}' has been back since its lease was said to be over")
+        is_out_of_sight = row.state in (NodeState.LOST, NodeState.LEAVING, NodeState.UNMANAGED)
+        if command.proof is Proof.OPERATOR and (not is_out_of_sight or row.since != command.since):
+            return Change(refusal=f"'{command.node}' is {row.state}: it has been heard meanwhile")
         row.state, row.since = NodeState.FENCED, index
         units = self._void_grants(command.node)
-        return Change(
-            units=tuple(dict.fromkeys([*units, *self._readopt_all(command.node)])), nodes=(command.node,)
-        )
+        touched = dict.fromkeys([*units, *self._readopt_all(command.node, index)])
+        return Change(units=tuple(touched), nodes=(command.node,))
 
     def _devices(self, command: ReportDevices) -> Change:
         row = self.nodes.get(command.node)
@@ -250,59 +256,46 @@ class ClusterState:
             if grant is not None:
                 del row.grants[grant.instance]
                 units.append(unit)
+            if row.found.pop(node, None) is not None:
+                units.append(unit)
             row.observed.pop(node, None)
             row.setbacks.pop(node, None)  # another incarnation is another try
         return units
 
     # Specs
 
-    def _report(self, command: ReportSpecs) -> Change:
+    def _report(self, command: ReportSpecs, index: int) -> Change:
         if command.node not in self.nodes:
             return Change(refusal=f"'{command.node}' is not a node of this cluster")
-        reports = {report.unit: report.spec for report in command.reports}
+        reports = {report.unit: report for report in command.reports}
         if command.is_complete:
             gone = (
                 unit
                 for unit, row in self.rows.items()
                 if command.node in row.reports and unit not in reports
             )
-            reports |= dict.fromkeys(gone)
-        for unit, spec in reports.items():
+            reports |= {unit: SpecReport(unit=unit, spec=None) for unit in gone}
+        for unit, report in reports.items():
             row = self.rows.setdefault(unit, Row(unit=unit))
-            if spec is None:
-                row.reports.pop(command.node, None)
-            else:
-                row.reports[command.node] = self.specs.add(spec)
-            self._readopt(row)
+            adoption.take(row, command.node, report, self.specs, index)
+            self._readopt(row, index)
         return Change(units=tuple(reports))
 
-    def _readopt_all(self, node: NodeName) -> list[UnitName]:
-        return [unit for unit, row in self.rows.items() if node in row.reports and self._readopt(row)]
+    def _readopt_all(self, node: NodeName, index: int) -> list[UnitName]:
+        """Count a node's voice anew; return the units whose spec, or limit, may have changed by it."""
+        rows = [row for row in self.rows.values() if node in row.reports]
+        changed = [row.unit for row in rows if self._readopt(row, index)]
+        return [*changed, *(row.unit for row in rows if row.found or adoption.differing(row, self.specs))]
 
-    def _readopt(self, row: Row) -> bool:
-        """Adopt what every node that counts reports; return whether the spec changed (safety rule 7.1)."""
-        voices = [
-            text
-            for node, text in row.reports.items()
-            if self.nodes[node].state not in (NodeState.LOST, NodeState.FENCED, NodeState.LEFT)
-        ]
-        if len(dict.fromkeys(voices)) != 1:
-            return False
-        spec = self.specs.get(voices[0])
-        if spec == row.spec:
-            return False
-        self.edges.replace(row.spec, spec)
-        row.spec = spec
-        return True
+    def _readopt(self, row: Row, index: int) -> bool:
+        return adoption.readopt(row, self.nodes, self.specs, self.edges, index)
 
-    def _adopt(self, command: AdoptSpec) -> Change:
+    def _adopt(self, command: AdoptSpec, index: int) -> Change:
         row = self.rows.get(command.unit)
         text = row.reports.get(command.node) if row is not None else None
         if row is None or text is None:
             return Change(refusal=f"'{command.node}' has no annotated unit '{command.unit}'")
-        spec = self.specs.get(text)
-        self.edges.replace(row.spec, spec)
-        row.spec = spec
+        adoption.replace(row, text, self.specs, self.edges, index)
         return Change(units=(command.unit,))
 
     # Wishes, plans and proofs
@@ -317,14 +310,14 @@ class ClusterState:
             return Change(refusal=f"somebody else changed what is wanted of '{command.unit}' meanwhile")
         if command.desired is Desired.STOPPED:
             row.desired, row.revision, row.failure, row.pin = Desired.STOPPED, index, None, None
-            row.has_been_up, row.setbacks = False, {}
+            row.has_been_up, row.setbacks, row.kept = False, {}, None
             return Change(units=(command.unit,))
         units = self.pulled_in(command.unit)
         for unit in units:
             pulled = self.rows[unit]
             pulled.has_been_up = pulled.has_been_up and pulled.is_wanted and bool(pulled.grants)
             pulled.desired, pulled.revision, pulled.failure = Desired.STARTED, index, None
-            pulled.setbacks = {}
+            pulled.setbacks, pulled.kept = {}, None
         return Change(units=tuple(units))
 
     def pulled_in(self, unit: UnitName) -> list[UnitName]:
@@ -345,6 +338,9 @@ class ClusterState:
             return Change(refusal=self.absence(command.unit))
         if command.node not in row.reports:
             return Change(refusal=f"'{command.node}' has no unit '{command.unit}'")
+        obstacle = barred(row.spec, self.nodes[command.node])
+        if obstacle:
+            return Change(refusal=f"'{command.unit}' may not run on '{command.node}': {obstacle}")
         row.pin, row.revision = command.node, index
         row.setbacks.pop(command.node, None)
         return Change(units=(command.unit,))
@@ -365,11 +361,9 @@ class ClusterState:
                 units[revoke.unit] = None
         for order in command.grants:
             row = self.rows[order.unit]
-            if order.instance not in row.grants:
-                row.grants[order.instance] = Grant(
-                    instance=order.instance, node=order.node, epoch=Epoch(index)
-                )
-                row.homes[order.instance] = order.node
+            is_void = order.in_place and order.node not in row.found  # it has stopped meanwhile
+            if order.instance not in row.grants and not is_void:
+                row.grant(order, index)
                 units[order.unit] = None
         return Change(units=tuple(units))
 
@@ -400,6 +394,8 @@ class ClusterState:
             row = self.rows.get(observation.unit)
             if row is not None:
                 row.observed[command.node] = observation.active
+                if observation.active in DOWN_STATES:
+                    row.found.pop(command.node, None)
                 # Without a proof of its own: the agent that saw it may be gone before it can give one.
                 is_granted = row.grant_on(command.node) is not None
                 row.has_been_up = row.has_been_up or (is_granted and observation.active in UP_STATES)

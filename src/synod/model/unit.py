@@ -8,6 +8,8 @@ from synod.base.ids import UnitName
 
 UP_STATES: Final = ("active", "reloading", "refreshing")
 """ActiveState values under which a unit does its work (systemctl(1), "is-active")."""
+DOWN_STATES: Final = ("inactive", "failed")
+"""Those under which it does nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +36,7 @@ class LocalUnit:
     @property
     def is_down(self) -> bool:
         """Whether it does nothing now; a job may be about to change that, and processes may be left."""
-        return self.active in ("inactive", "failed")
+        return self.active in DOWN_STATES
 
     @property
     def is_still(self) -> bool:

@@ -8,8 +8,9 @@ those of synod-unit(5), because users read them.
 from collections.abc import Iterator, MutableMapping
 
 from synod.base.ids import NodeName, UnitName
+from synod.model import adoption
 from synod.model.attributes import INFINITY
-from synod.model.command import Desired, NodeState, RoleWish
+from synod.model.command import Desired, NodeState
 from synod.model.rows import NodeRow, Row, barred
 from synod.model.spec import UnitSpec
 from synod.model.state import ClusterState
@@ -49,8 +50,6 @@ def obstacles(state: ClusterState, row: Row, node: NodeRow, placed: Placed) -> I
 
 
 def _unfit(node: NodeRow) -> str:
-    if node.role is RoleWish.WITNESS:
-        return "a witness runs no units"
     if node.state is not NodeState.ONLINE:
         return f"the node is {node.state}"
     return "the node is drained" if node.is_drained else ""
@@ -99,6 +98,9 @@ def stands_in_the_way(state: ClusterState, unit: UnitName) -> str:
         tried = ", ".join(sorted(node for node in row.setbacks if row.is_given_up_on(node)))
         limit = f"; FailureLimit={row.spec.failure_limit} is reached on {tried}" if tried else ""
         return f"{unit} {verb} {where}: {row.failure.reason}{limit}"
+    too_many = adoption.conflict(row, state.nodes, state.specs)
+    if too_many:
+        return too_many
     if row.desired is Desired.STOPPED:
         return f"{unit} is stopped by an administrator; start it with: systemctl start {unit}"
     return ""

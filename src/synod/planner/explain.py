@@ -4,7 +4,7 @@
 from collections.abc import Iterable, Iterator
 
 from synod.model.attributes import format_score
-from synod.planner.plan import Decision, Placement
+from synod.planner.plan import Decision, InPlace, Placement
 from synod.planner.score import Score
 
 
@@ -14,6 +14,9 @@ def explain(decisions: Iterable[Decision]) -> list[str]:
 
 
 def _lines(decision: Decision) -> Iterator[str]:
+    if isinstance(decision, InPlace):
+        yield f"{_name(decision.unit, decision.instance)} is granted on {decision.node}, where it runs"
+        return
     if not isinstance(decision, Placement):
         grant = decision.grant
         yield f"{_name(decision.unit, grant.instance)} leaves {grant.node}: {decision.reason}"

@@ -9,10 +9,12 @@ Law 2: units are placed by Priority=, then by name, those that others follow bef
        gives the same plan on any leader, in whatever order it came about.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import count, islice
 
 from synod.base.ids import NodeName, UnitName
+from synod.model import adoption
 from synod.model.command import GrantOrder, Plan, RevokeOrder
 from synod.model.rows import Grant, Row
 from synod.model.state import ClusterState
@@ -41,16 +43,25 @@ class Withdrawal:
     reason: str
 
 
-Decision = Placement | Withdrawal
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InPlace:
+    """What ran before it was annotated is granted where it runs."""
+
+    unit: UnitName
+    instance: int
+    node: NodeName
+
+
+Decision = Placement | Withdrawal | InPlace
 
 
 def plan(state: ClusterState, units: Iterable[UnitName]) -> Plan | None:
     """Decide for the units named; None when nothing is to change."""
     decisions = decide(state, units)
     grants = tuple(
-        GrantOrder(unit=one.unit, instance=one.instance, node=one.node)
+        GrantOrder(unit=one.unit, instance=one.instance, node=one.node, in_place=isinstance(one, InPlace))
         for one in decisions
-        if isinstance(one, Placement) and one.node is not None
+        if isinstance(one, Placement | InPlace) and one.node is not None
     )
     revokes = tuple(
         RevokeOrder(unit=one.unit, instance=one.grant.instance, epoch=one.grant.epoch)
@@ -67,6 +78,11 @@ def decide(state: ClusterState, units: Iterable[UnitName]) -> list[Decision]:
     for row in sorted(rows, key=importance):
         draft.consider(row.unit)
     return draft.decisions
+
+
+def _free(row: Row) -> Iterator[int]:
+    """Yield the numbers of instances that are not granted."""
+    return (number for number in count() if number not in row.grants)
 
 
 class _Draft:
@@ -98,18 +114,31 @@ class _Draft:
                 self._take_back(row, grant, "the node is drained")
             elif row.is_wanted and row.pin not in (None, grant.node):
                 self._take_back(row, grant, f"moved to {row.pin}")
+        claimed = self._grant_in_place(row)
         if row.is_wanted:
-            self._place(row, row.spec.instances or 0)
+            self._place(row, claimed)
 
     def _take_back(self, row: Row, grant: Grant, reason: str) -> None:
         if not grant.is_revoked and (row.unit, grant.instance) not in self._leaving:
             self._leaving[row.unit, grant.instance] = None
             self.decisions.append(Withdrawal(unit=row.unit, grant=grant, reason=reason))
 
-    def _place(self, row: Row, instances: int) -> None:
-        for instance in range(instances):
-            if instance in row.grants:
-                continue
+    def _grant_in_place(self, row: Row) -> int:
+        """Grant what was found running; return how many copies that are."""
+        claims = adoption.claims(row, self._state.nodes, self._state.specs)
+        for node, instance in zip(claims, _free(row), strict=False):
+            self.decisions.append(InPlace(unit=row.unit, instance=instance, node=node))
+            self._placed[row.unit] = (*self._placed.get(row.unit, ()), node)
+            self._load[node] = self._load.get(node, 0) + 1
+        return len(claims)
+
+    def _place(self, row: Row, claimed: int) -> None:
+        """Place what may run and does not: copies that were found count as running."""
+        most = adoption.limit(row, self._state.nodes, self._state.specs) or 0
+        if row.kept is not None:
+            most = min(most, row.kept + claimed)
+        room = max(most - len(row.grants) - len(row.found), 0)
+        for instance in islice(_free(row), claimed, claimed + room):
             table = weigh(self._state, row, self._placed)
             node = best(table, self._load)
             self.decisions.append(

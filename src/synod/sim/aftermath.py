@@ -30,6 +30,8 @@ def calm(world: World) -> None:
             machine.kill_agent()
         for behaviour in machine.behaviours.values():
             behaviour.failures = 0
+        if machine.specs != world.specs:
+            machine.reload(world.specs)
         machine.is_crash_looping = False
         machine.devices.update(dict.fromkeys(machine.devices, "works"))
 

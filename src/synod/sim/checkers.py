@@ -72,7 +72,7 @@ class CopiesChecker(Checker):
         copies = [
             name
             for name, other in self._machines.items()
-            if other.is_on and other.services.show(unit).is_populated
+            if other.is_on and not other.is_forged and other.services.show(unit).is_populated
         ]
         if len(copies) > spec.instances:
             raise ViolationError(f"I1 copies: {unit} runs on {', '.join(copies)}, allowed {spec.instances}")

@@ -70,11 +70,11 @@ class Behaviour:
 def annotated(spec: UnitSpec) -> UnitFile:
     """Return a unit with the drop-in that the generator writes for its annotation."""
     gate = UnitName(f"synod-gate@{spec.unit}.service")
-    requires, wants, binds_to, after = [gate], [hold_of(spec.unit)], list[UnitName](), [gate]
+    requires, wants, after = [gate], [hold_of(spec.unit)], [gate]
     for names, mirror, found in (
         (spec.requires, mirror_of, requires),
         (spec.wants, mirror_of, wants),
-        (spec.binds_to, bound_of, binds_to),
+        (spec.binds_to, bound_of, requires),
     ):
         for name in names:
             found.append(mirror(name))
@@ -85,7 +85,6 @@ def annotated(spec: UnitSpec) -> UnitFile:
         unit=spec.unit,
         requires=tuple(requires),
         wants=tuple(wants),
-        binds_to=tuple(binds_to),
         after=(*after, *spec.after),
         before=(DRAIN, *spec.before),
         needs=needs,
@@ -128,6 +127,8 @@ class UnitFiles:
     """All files of one node, and their edges read backwards."""
 
     specs: dict[UnitName, UnitSpec] = field(default_factory=dict)
+    plain: dict[UnitName, None] = field(default_factory=dict)
+    """Units that have a file whether they are annotated or not."""
     _loaded: dict[UnitName, UnitFile] = field(default_factory=dict)
     _reverse: dict[UnitName, "Reverse"] | None = None
 
@@ -143,6 +144,8 @@ class UnitFiles:
     def get(self, unit: UnitName) -> UnitFile | None:
         """Return a unit's file, loading a template on demand."""
         file = self._loaded.get(unit)
+        if file is None and unit in self.plain:
+            return UnitFile(unit=unit)
         if file is None and (file := of_synod(unit)) is not None:
             self._loaded[unit] = file
             self._reverse = None

@@ -11,7 +11,7 @@ from synod.base.ids import NodeName, UnitName
 from synod.engine.effects import Effect
 from synod.engine.guard import FUSE
 from synod.ledger.entries import ReqId
-from synod.model.command import Command, Desired, Fenced, Proof, SetNode, Wish, decode_command
+from synod.model.command import Command, Desired, Fenced, Plan, Proof, SetNode, Wish, decode_command
 from synod.model.rows import Row
 from synod.model.state import ClusterState
 from synod.sim.checkers import Checker, LogChecker, Machines, ViolationError
@@ -47,8 +47,9 @@ class GrantChecker(Checker):
             change = self.state.apply(command, entry.index)
             if not change.refusal:
                 self._follow(command)
+                granted = [order.unit for order in command.grants] if isinstance(command, Plan) else []
                 for unit in change.units:
-                    self._count(unit)
+                    self._count(unit, is_planned=unit in granted)
 
     def populated(self, machine: Machine, unit: UnitName, *, is_populated: bool) -> None:
         """Look at a unit whose first process was started."""
@@ -69,20 +70,22 @@ class GrantChecker(Checker):
 
     # Copies and grants
 
-    def _count(self, unit: UnitName) -> None:
+    def _count(self, unit: UnitName, *, is_planned: bool = False) -> None:
         row = self.state.rows.get(unit, Row(unit=unit))
         if row.spec is None or row.spec.instances is None:
             return
         running = [
             name
             for name, machine in self._machines.items()
-            if machine.is_on and machine.services.show(unit).is_populated
+            if machine.is_on and not machine.is_forged and machine.services.show(unit).is_populated
         ]
         granted = [grant.node for grant in row.grants.values()]
-        stray = [name for name in running if name not in granted]
+        # What runs where it is not annotated, or ran before it was, is not the cluster's doing.
+        excused = [name for name in running if name in row.found or name not in row.reports]
+        stray = [name for name in running if name not in (*granted, *excused)]
         if stray:
             raise ViolationError(f"I2 grant: {unit} runs on {', '.join(stray)}, granted to {granted}")
-        if len(granted) > row.spec.instances:
+        if is_planned and len(granted) > row.spec.instances:
             raise ViolationError(f"I1 grants: {unit} is granted to {', '.join(granted)}")
 
     @staticmethod
@@ -131,7 +134,7 @@ class GrantChecker(Checker):
 
     def _look_at_fuse(self, machine: Machine, occasion: str) -> None:
         row = self.state.nodes.get(machine.name)
-        if row is None or not row.has_fuse or row.boot != machine.boot:
+        if row is None or not row.has_fuse or row.boot != machine.boot or machine.is_forged:
             return
         if machine.services.show(FUSE).active != "active":
             raise ViolationError(f"I2 fuse: none burns on {machine.name} when {occasion}")

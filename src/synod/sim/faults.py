@@ -5,14 +5,14 @@ A run is: form a cluster, let things happen, repair everything, and see the clus
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from synod.base.ids import NodeName, UnitName
 from synod.base.usec import USEC_PER_MSEC, USEC_PER_SEC, Usec
 from synod.engine.events import DevicesLoaded
 from synod.engine.node import Node
-from synod.engine.requests import Drain, MoveTo, StartUnits, StopUnits
+from synod.engine.requests import ConfirmOff, Drain, MoveTo, StartUnits, StopUnits
 from synod.model.attributes import Preference
 from synod.model.spec import UnitSpec
 from synod.sim.aftermath import agree, calm, converge
@@ -79,6 +79,9 @@ _WEIGHTS: Final = {
     "blackout": 2,
     "device": 4,
     "slow": 3,
+    "drift": 3,
+    "forget": 3,
+    "confirm": 2,
 }
 _BAG: Final = tuple(name for name, weight in _WEIGHTS.items() for _ in range(weight))
 
@@ -363,6 +366,29 @@ def _reload(world: World, machine: Machine, deed: Deed) -> None:
     machine.reload(machine.specs)
 
 
+def _drift(world: World, machine: Machine, deed: Deed) -> None:
+    """Change an annotation on one node; every third time it is the one that the others have."""
+    spec = world.specs[deed.unit]
+    instances = (spec.instances, 1, 2, None)[deed.amount // 3 % 4]
+    changed = spec if deed.amount % 3 == 0 else replace(spec, priority=deed.amount % 5, instances=instances)
+    machine.reload({**machine.specs, deed.unit: changed})
+
+
+def _forget(world: World, machine: Machine, deed: Deed) -> None:
+    """Take an annotation away on one node, or bring it back."""
+    specs = dict(machine.specs)
+    if specs.pop(deed.unit, None) is None:
+        specs[deed.unit] = world.specs[deed.unit]
+    machine.reload(specs)
+
+
+def _confirm_off(world: World, machine: Machine, deed: Deed) -> None:
+    """Confirm of every machine without power that it has none."""
+    for other in world.machines.values():
+        if not other.is_on:
+            world.synodctl(machine.name, ConfirmOff(node=other.name))
+
+
 def _break_disk(world: World, machine: Machine, deed: Deed) -> None:
     machine.disk.is_broken = True
 
@@ -399,4 +425,7 @@ _DEEDS: Final[dict[str, _Deed]] = {
     "blackout": _blackout,
     "device": _change_device,
     "slow": _slow_down,
+    "drift": _drift,
+    "forget": _forget,
+    "confirm": _confirm_off,
 }

@@ -82,6 +82,8 @@ class Machine:
         """Whether something makes the agent die again and again."""
         self.incarnation = ""
         """What the machine was last told that it is, when it was fenced since it booted."""
+        self.is_forged = False
+        """Whether somebody writes the agent's files here: what runs then proves nothing against it."""
         self.devices: dict[NodeName, str] = {}
         """The fence devices that this machine can use: each works, fails or hangs."""
         self.switch_off: Callable[[NodeName], None] = lambda _: None
@@ -133,7 +135,8 @@ class Machine:
     def _boot_units(self, services: ServiceManager) -> None:
         if services is self.services and self.is_on:
             # What belongs to no cluster yet has no drop-ins: nothing of it waits for anything.
-            units = self.enabled if self.is_member else []
+            known = [unit for unit in self.enabled if self.files.get(unit) is not None]
+            units = known if self.is_member else []
             services.boot(units, lambda _: self._boot_over(services))
 
     def _boot_over(self, services: ServiceManager) -> None:

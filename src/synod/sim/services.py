@@ -52,6 +52,11 @@ class ServiceManager:
             return LocalUnit(unit=unit, load=load)
         return known.show(self.job_of(unit))
 
+    def runs(self, unit: UnitName) -> int:
+        """Return how often a unit's process was started in this boot."""
+        known = self._units.get(unit)
+        return known.runs if known is not None else 0
+
     def loaded(self) -> tuple[UnitName, ...]:
         """List the units that were ever used in this boot, and all annotated ones."""
         return tuple(dict.fromkeys((*self._files.specs, *self._units)))
@@ -141,6 +146,7 @@ class ServiceManager:
         plan: dict[UnitName, str] = {}
         for unit, verb in anchors.items():
             pull_in(plan, self._files, self._is_active, unit, verb)
+            plan.setdefault(unit, verb)  # of a unit whose file is gone, the one that is loaded counts
         for unit, verb in plan.items():
             job = self._jobs.get(unit)
             is_redundant = self._is_redundant(unit, verb) and not (job and is_conflicting(job.verb, verb))

@@ -65,6 +65,9 @@ class World:
         self.network = Network(self.clock, self.dice.fork("network"))
         self.machines: dict[NodeName, Machine] = {}
         self.calls: list[Call] = []
+        specs = tuple(specs)
+        self.specs = {spec.unit: spec for spec in specs}
+        """The annotations that all nodes have, unless a fault has changed them."""
         self.say: Callable[[str], None] | None = None
         """Told of every event, for people."""
         self._trace = hashlib.sha256()

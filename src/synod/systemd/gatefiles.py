@@ -37,11 +37,21 @@ class Grant:
     """Boot identity of the node when it was granted; a grant of another incarnation is void."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """A file as the agent left it."""
+
+    text: str
+    mark: tuple[int, ...]
+
+
 class GateFiles:
     """The files below one runtime directory. Methods raise StorageError when the file system refuses."""
 
     def __init__(self, paths: Paths) -> None:
         self._paths = paths
+        self._known: dict[str, _Written] = {}
+        """What this agent has written, or taken over from the one before it, by path."""
 
     def prepare(self) -> None:
         """Make the directories, and remove what an interrupted write left."""
@@ -56,16 +66,16 @@ class GateFiles:
     def write_grant(self, grant: Grant) -> None:
         """Let the unit start here: first its environment with the fencing token, then the gate."""
         _check_incarnation(grant.incarnation)
-        _replace(_entry(self._paths.environments, grant.unit), f"SYNOD_EPOCH={grant.epoch}\n")
-        _replace(
+        self._write(_entry(self._paths.environments, grant.unit), f"SYNOD_EPOCH={grant.epoch}\n")
+        self._write(
             _entry(self._paths.grants, grant.unit),
             f"epoch={grant.epoch}\ninstance={grant.instance}\nincarnation={grant.incarnation}\n",
         )
 
     def remove_grant(self, unit: UnitName) -> bool:
         """Revoke every start and Restart= of the unit; return whether it was granted."""
-        was_granted = _unlink(_entry(self._paths.grants, unit))
-        _unlink(_entry(self._paths.environments, unit))
+        was_granted = self._remove(_entry(self._paths.grants, unit))
+        self._remove(_entry(self._paths.environments, unit))
         return was_granted
 
     def grants(self) -> Mapping[UnitName, Grant | None]:
@@ -74,11 +84,11 @@ class GateFiles:
 
     def mark_up(self, unit: UnitName) -> None:
         """Let starts pass the await of this unit's mirrors."""
-        _replace(_entry(self._paths.up, unit), "")
+        self._write(_entry(self._paths.up, unit), "")
 
     def mark_down(self, unit: UnitName) -> bool:
         """Make starts wait again; return whether it was up."""
-        return _unlink(_entry(self._paths.up, unit))
+        return self._remove(_entry(self._paths.up, unit))
 
     def up_units(self) -> tuple[UnitName, ...]:
         """Return the units that are marked up, by name."""
@@ -86,11 +96,11 @@ class GateFiles:
 
     def mark_stop(self, unit: UnitName) -> None:
         """Remember, over a restart of the agent, that a unit's stop job is the cluster's own."""
-        _replace(_entry(self._paths.stops, unit), "")
+        self._write(_entry(self._paths.stops, unit), "")
 
     def unmark_stop(self, unit: UnitName) -> None:
         """Take the next stop job of a unit for somebody's wish again."""
-        _unlink(_entry(self._paths.stops, unit))
+        self._remove(_entry(self._paths.stops, unit))
 
     def stops(self) -> tuple[UnitName, ...]:
         """Return the units whose stop jobs are the cluster's own, by name."""
@@ -98,11 +108,11 @@ class GateFiles:
 
     def write_lease(self) -> None:
         """Let granted exclusive units start."""
-        _replace(self._paths.lease, "")
+        self._write(self._paths.lease, "")
 
     def remove_lease(self) -> bool:
         """Revoke every start of every exclusive unit at once; return whether there was a lease."""
-        return _unlink(self._paths.lease)
+        return self._remove(self._paths.lease)
 
     def write_incarnation(self, text: str) -> None:
         """Remember, until the next boot, that this node was fenced and has become another one."""
@@ -121,6 +131,49 @@ class GateFiles:
     def has_lease(self) -> bool:
         """Whether the lease file exists."""
         return self._paths.lease.exists()
+
+    # Files that somebody else writes
+
+    def take_over(self) -> None:
+        """Take what is there for the work of the agent before this one."""
+        self._known = {path: _Written(_text(Path(path)) or "", mark) for path, mark in self._present()}
+
+    def mend(self) -> tuple[str, ...]:
+        """Remove what this agent did not write, and write again what was changed; return what that was.
+
+        A file that somebody put there is no grant: only the log gives one.
+        """
+        told = []
+        for path, mark in sorted(self._present()):
+            known = self._known.get(path)
+            if known is None:
+                _unlink(Path(path))
+                told.append(f"'{path}' was not written by the agent; removed")
+            elif mark != known.mark and _text(Path(path)) != known.text:
+                self._write(Path(path), known.text)
+                told.append(f"'{path}' was changed by somebody; written again")
+        return tuple(told)
+
+    def _present(self) -> Iterator[tuple[str, tuple[int, ...]]]:
+        """Yield what is there, with what tells one file from another without opening it."""
+        paths = self._paths
+        for folder in (paths.grants, paths.environments, paths.up, paths.stops):
+            with _refused("list", folder), os.scandir(folder) as entries:
+                for entry in entries:
+                    if entry.path in self._known or is_unit_name(entry.name):
+                        with contextlib.suppress(FileNotFoundError):
+                            yield entry.path, _mark(entry.stat(follow_symlinks=False))
+        with contextlib.suppress(FileNotFoundError):
+            yield str(paths.lease), _mark(paths.lease.lstat())
+
+    def _write(self, path: Path, text: str) -> None:
+        _replace(path, text)
+        with _refused("read", path):
+            self._known[str(path)] = _Written(text, _mark(path.lstat()))
+
+    def _remove(self, path: Path) -> bool:
+        self._known.pop(str(path), None)
+        return _unlink(path)
 
     def mark_booted(self) -> None:
         """Remember over a restart of the agent that the boot transaction is over."""
@@ -171,14 +224,24 @@ def _list(directory: Path) -> dict[UnitName, Path]:
     return {UnitName(name): directory / name for name in names if is_unit_name(name)}
 
 
-def _read_grant(unit: UnitName, path: Path) -> Grant | None:
+def _mark(found: os.stat_result) -> tuple[int, ...]:
+    return found.st_ino, found.st_mtime_ns, found.st_size, found.st_mode
+
+
+def _text(path: Path) -> str | None:
+    """Return what a regular file holds; None for anything else."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         with os.fdopen(descriptor, "rb") as file:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                return None
-            text = file.read(GRANT_BYTES_MAX).decode("utf-8")
+            is_regular = stat.S_ISREG(os.fstat(descriptor).st_mode)
+            return file.read(GRANT_BYTES_MAX).decode("utf-8") if is_regular else None
     except (OSError, UnicodeDecodeError):
+        return None
+
+
+def _read_grant(unit: UnitName, path: Path) -> Grant | None:
+    text = _text(path)
+    if text is None:
         return None
     fields = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
     epoch, instance, incarnation = (fields.get(key, "") for key in ("epoch", "instance", "incarnation"))
