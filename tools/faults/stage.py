@@ -95,13 +95,13 @@ class Stage(Ours):
         return {}
 
     def lead_from(self, *nodes: str) -> None:
-        """Restart the leader's agent until one of these nodes leads."""
+        """Kill the leader's agent until chance has it that one of these nodes leads."""
         for _ in range(_LEADER_TRIES):
             leader = self.leader()
             if leader in nodes:
                 return
             if leader:
-                self.run(leader, "systemctl", "restart", "synod.service")
+                self.run(leader, "systemctl", "kill", "--kill-whom=main", "--signal=SIGKILL", "synod.service")
             self.settle()
         raise SynodError(f"leadership does not come to {' or '.join(nodes)}")
 
