@@ -20,7 +20,7 @@ from synod.model.command import (
     SetNode,
     SpecReport,
 )
-from synod.model.spec import digest
+from synod.model.spec import UnitSpec, digest
 from synod.model.state import Change
 
 OBSERVE_USEC: Final = Usec(100 * USEC_PER_MSEC)
@@ -39,6 +39,8 @@ class Reporter:
         """Nodes that this one could fence."""
         self._is_registering = False
         self._is_reporting = False
+        self._compared: tuple[int, dict[UnitName, UnitSpec]] | None = None
+        """The entry up to which the log was found to know these annotations: they are compared once."""
         self._observed: dict[UnitName, str] = {}
         self._observe_at: Usec | None = None
 
@@ -91,9 +93,14 @@ class Reporter:
         self._proposals.put(command, settled, patience=FOR_EVER)
 
     def _report_specs(self) -> None:
-        if self._is_reporting:
-            return
         desk = self._desk
+        if self._is_reporting or (
+            self._compared is not None
+            and self._compared[0] == desk.state.applied
+            and self._compared[1] is desk.specs
+        ):
+            return
+        self._compared = (desk.state.applied, desk.specs)
         known = {
             unit: row.reports[desk.me] for unit, row in desk.state.rows.items() if desk.me in row.reports
         }
@@ -104,7 +111,7 @@ class Reporter:
         self._is_reporting = True
 
         def settled(_: Change | None) -> None:
-            self._is_reporting = False
+            self._is_reporting, self._compared = False, None
 
         reports = tuple(
             SpecReport(unit=unit, spec=desk.specs.get(unit)) for unit in sorted([*changed, *gone])
