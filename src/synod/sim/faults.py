@@ -25,6 +25,10 @@ from synod.sim.world import StuckError, World
 DRIFT_PPM_MAX: Final = 4900
 """Two clocks differ by less than 1 % in speed."""
 
+SHORT_REST_USEC: Final = 2 * USEC_PER_SEC
+LONG_REST_USEC: Final = 12 * USEC_PER_SEC
+"""Longer than a mirror lingers; most seeds spend their time better in other storms."""
+
 
 @dataclass(frozen=True, slots=True)
 class Deed:
@@ -45,6 +49,8 @@ class Storm:
 
     world: World
     deeds: list[Deed]
+    rest_usec: int
+    """How long all has to stay at rest at the end."""
 
 
 _WEIGHTS: Final = {
@@ -171,7 +177,8 @@ def make_storm(seed: int, *, make_node: MakeNode = Node, count: int | None = Non
         )
         for _ in range(dice.between(10, 45))
     ]
-    return Storm(world, deeds if count is None else deeds[:count])
+    rest_usec = dice.pick((SHORT_REST_USEC, SHORT_REST_USEC, SHORT_REST_USEC, LONG_REST_USEC))
+    return Storm(world, deeds if count is None else deeds[:count], rest_usec)
 
 
 def play(storm: Storm) -> World:
@@ -183,7 +190,7 @@ def play(storm: Storm) -> World:
             world.run(deed.after_usec)
             do(world, deed)
         calm(world)
-        converge(world)
+        converge(world, rest_usec=storm.rest_usec)
         agree(world)
     except (ViolationError, StuckError, AssertionError) as error:
         when = world.clock.now / USEC_PER_SEC
