@@ -96,6 +96,11 @@ class JobRunner:
         self.linger(seen)
         return seen
 
+    def latest(self, unit: LocalUnit) -> LocalUnit:
+        """Return what has been reported of a unit since it was read, or the unit as it was read."""
+        state = self._manager.last_state(unit.unit)
+        return unit if state is None or unit.active == "unknown" else local_unit(state)
+
     def seen(self, state: UnitState) -> None:
         """Pass on what a signal brought."""
         unit = local_unit(state)
