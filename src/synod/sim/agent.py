@@ -50,6 +50,8 @@ class Machine(Protocol):
     disk: Disk
     services: ServiceManager
     run: dict[str, int]
+    news_usec: int
+    """Longest time until the agent hears what PID 1 says; the shortest is a tenth of it."""
 
     @property
     def specs(self) -> dict[UnitName, UnitSpec]:
@@ -221,11 +223,14 @@ class Agent:
 
     def ask(self, request: Request, replied: Replied) -> int:
         """Take a client's request; return its number."""
-        self._client += 1
-        self._clients[self._client] = replied
-        client = self._client
+        client = self._enter(replied)
         self.step(events.Asked(client=client, request=request))
         return client
+
+    def _enter(self, replied: Replied) -> int:
+        self._client += 1
+        self._clients[self._client] = replied
+        return self._client
 
     def serve(self, waiter: Waiter, exited: Callable[[Waiter, int, str], None]) -> None:
         """Take a waiter's question."""
@@ -233,22 +238,29 @@ class Agent:
         request: Request
         match waiter.verb:
             case "place":
-                request = Place(unit=subject)
+                request = Place(unit=subject, job=self.machine.services.job_of(subject))
             case "want":
                 request = Want(unit=subject)
             case "release":
                 request = ReleaseHold(unit=subject, job=self.machine.services.job_of(subject))
             case _:
                 request = LeaveForShutdown()
-        self._waiters[self._client + 1] = waiter
-        self.ask(request, lambda status, text: exited(waiter, status, text))
+        client = self._enter(lambda status, text: exited(waiter, status, text))
+        self._waiters[client] = waiter
+        asked = events.Asked(client=client, request=request)
+        if isinstance(request, ReleaseHold):
+            # What is known of the hold must not be older than its question.
+            self._read(waiter.unit)
+            self._hear(asked)
+        else:
+            self.step(asked)
 
     def hang_up(self, waiter: Waiter) -> None:
         """Note that a waiter was killed."""
         for client, known in list(self._waiters.items()):
             if known is waiter and client in self._clients:
                 del self._clients[client], self._waiters[client]
-                self.step(events.ClientGone(client=client))
+                self._hear(events.ClientGone(client=client))
 
     def stop(self, done: Callable[[], None]) -> None:
         """Say that the agent ends while units run on."""
@@ -263,7 +275,7 @@ class Agent:
     def _load_specs(self) -> None:
         units = [self._look(unit) for unit in self.machine.services.loaded() if self._is_watched(unit)]
         self._are_units_read = True
-        self.step(
+        self._hear(
             events.SpecsLoaded(specs=tuple(self.machine.specs.values()), units=tuple(filter(None, units)))
         )
 
@@ -275,9 +287,7 @@ class Agent:
 
         def read() -> None:
             del self._signalled[unit]
-            known = self._look(unit)
-            if known is not None:
-                self._hear(events.UnitSeen(unit=known))
+            self._read(unit)
 
         self._later(self._dice.below(USEC_PER_MSEC), read)
 
@@ -290,9 +300,15 @@ class Agent:
         self._told[unit] = known
         return known if is_news else None
 
-    def _hear(self, event: events.UnitSeen | events.JobDone) -> None:
+    def _read(self, unit: UnitName) -> None:
+        known = self._look(unit)
+        if known is not None:
+            self._hear(events.UnitSeen(unit=known))
+
+    def _hear(self, event: events.Event) -> None:
         """Deliver what was read, in the order in which it was read."""
-        self._heard_until = max(self._heard_until, self._clock.now + self._dice.below(2 * USEC_PER_MSEC))
+        delay = self._dice.between(self.machine.news_usec // 10, self.machine.news_usec)
+        self._heard_until = max(self._heard_until, self._clock.now + delay)
         self._clock.after(self._heard_until - self._clock.now, lambda: self.step(event))
 
     def _run(self, effect: effects.RunJob) -> None:

@@ -26,6 +26,8 @@ AGENT_STOP_USEC: Final = 20 * USEC_PER_SEC
 """TimeoutStopSec= of the agent."""
 HANG_USEC: Final = 10 * USEC_PER_SEC
 """WatchdogSec= of the agent."""
+NEWS_USEC: Final = 2 * USEC_PER_MSEC
+"""How long news of PID 1 are under way at most, on a machine that is not busy."""
 FENCE_USEC: Final = 1500 * USEC_PER_MSEC
 """What a fence device takes at most."""
 BOOT_PATIENCE_USEC: Final = 5 * USEC_PER_SEC
@@ -68,6 +70,7 @@ class Machine:
         self.behaviours: dict[UnitName, Behaviour] = {}
         self.enabled: list[UnitName] = []
         self.run: dict[str, int] = {}
+        self.news_usec = NEWS_USEC
         self.journal: list[tuple[int, str, UnitName | None, MessageId | None]] = []
         self.founders: tuple[NodeName, ...] = ()
         self.is_member = False
