@@ -37,8 +37,12 @@ class _Course:
     """Whether the gate was opened for it: from then on, being down means that it ended."""
     job: int | None = None
     """The start or stop job under way that the keeper asked for."""
+    is_being_stopped: bool = False
+    """Whether that job is a stop: what follows from it is nobody else's doing."""
     was_shut: bool = False
-    """Whether the gate was closed again over a unit or its start job, which may have been skipped since."""
+    """Whether the gate was closed, for the want of something, over a unit that runs or starts: PID 1 may
+    have skipped a start since. Closed behind a stop job it has skipped nothing.
+    """
     was_up: bool = False
     is_released: bool = False
     failure: str = ""
@@ -126,10 +130,8 @@ class Keeper:
         elif self._desk.must_yield:
             # The grant is kept: the lease may come back before somebody else may have it.
             self._stop(unit, course, seen)
-        elif not seen.is_gone:
+        elif not seen.is_gone or course.job is not None:
             self._accompany(unit, grant, course, seen)
-        elif course.job is not None:
-            pass  # its end is the next event
         elif course.was_tried or course.failure:
             self._ended(unit, course, seen)
         elif self._judge.may_start(unit):
@@ -163,16 +165,22 @@ class Keeper:
         )
 
     def _accompany(self, unit: UnitName, grant: Grant, course: _Course, seen: LocalUnit) -> None:
-        """Keep the gate of a unit that is up, on its way up, or on its way down."""
-        if seen.job == "stop" or (seen.is_down and not seen.job):
+        """Keep the gate of a unit that is up, on its way up, or on its way down.
+
+        PID 1 may not have told yet of a job that this node asked for.
+        """
+        is_ending = seen.job == "stop" or (seen.is_down and not seen.job and course.job is None)
+        if is_ending or course.is_being_stopped:
             # The next start waits at the gate until nothing is left of this one.
             self._close(unit)
         else:
             is_running = unit in self._open
             self._set_gate(unit, grant, is_open=self._judge.may_start(unit, is_running=is_running))
-            course.was_tried = course.was_tried or seen.is_up or unit in self._open
-            if unit in self._open and (seen.is_up or seen.is_populated):
+            if unit not in self._open:
+                course.was_shut = True
+            elif seen.is_up or seen.is_populated:
                 course.was_shut = False
+            course.was_tried = course.was_tried or seen.is_up or unit in self._open
             course.was_up = course.was_up or seen.is_up
 
     def _take_down(self, unit: UnitName, course: _Course, seen: LocalUnit) -> None:
@@ -189,7 +197,7 @@ class Keeper:
             pass  # a start job waits at the gate, where it says what is wanted; leftovers heed no job
         elif course.job is None and seen.job not in _DOWN_JOBS and not self._desk.is_stopping:
             # In a shutdown PID 1 has stop jobs of its own, ordered behind the drain: ours would wait for it.
-            course.job = self._desk.stop(unit)
+            course.job, course.is_being_stopped = self._desk.stop(unit), True
 
     def _ended(self, unit: UnitName, course: _Course, seen: LocalUnit) -> None:
         """Draw the conclusion from a unit that was tried and is down, though it is wanted."""
@@ -200,7 +208,8 @@ class Keeper:
             course.was_tried = False
             self._desk.touch([unit])
         elif self._was_skipped(unit, course, seen):
-            course.was_tried = False
+            course.was_tried = course.was_shut = False
+            self._desk.touch([unit])
         elif seen.active == "failed" or course.failure:
             self._release(unit, course, Ending.FAILED, course.failure or f"result '{seen.result}'")
         else:
@@ -325,9 +334,6 @@ class Keeper:
         if self._open.pop(unit, None) is not None:
             self._desk.closed_at[unit] = self._desk.now
             self._desk.put(RemoveGrant(unit=unit))
-            course, seen = self._courses.get(unit), self._desk.seen(unit)
-            if course is not None and (course.job is not None or not seen.is_gone):
-                course.was_shut = True
 
     def is_open(self, unit: UnitName) -> bool:
         """Whether the gate of a unit is open."""
@@ -371,7 +377,7 @@ class Keeper:
         course = self._courses.get(unit)
         if course is None or course.job != job:
             return
-        course.job = None
+        course.job, course.is_being_stopped = None, False
         if result == "unknown" and self._desk.seen(unit).is_gone:
             course.was_tried = False  # PID 1 never took it, or there would be a job or a unit that is up
         elif result in ("failed", "timeout", "dependency", "error") and self._desk.seen(unit).is_gone:
