@@ -570,7 +570,7 @@ def test_a_request_is_carried_out_once_however_often_it_is_in_the_log() -> None:
     assert agent is not None
     # What a change of leader between proposal and answer does: the same request, twice in the log.
     wish = encode_command(Wish(unit=u("db"), desired=Desired.STOPPED, node=NodeName("a")))
-    world.grants.stopped[u("db")] = None
+    world.grants.words.stopped[u("db")] = None
     for _ in range(2):
         agent.node._log.propose(ReqId(client=NodeName("a"), boot="another", seq=1), wish)
         agent.step(Tick())
