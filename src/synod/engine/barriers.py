@@ -66,6 +66,8 @@ class Barriers:
     @property
     def deadline(self) -> Usec | None:
         """When the next repetition is due."""
+        if not self._own:
+            return None
         return min((own.repeat_at for own in self._own.values() if not own.is_answered), default=None)
 
     def is_raised(self, unit: UnitName) -> bool:

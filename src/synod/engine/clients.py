@@ -91,10 +91,12 @@ class Clients:
     @property
     def deadline(self) -> Usec | None:
         """When the first of them has waited long enough."""
+        if not self._waiting:
+            return None
         waiting = self._waiting.values()
         marks = [one.news_until for one in waiting if one.news_until > self._desk.now]
         marks += [one.wish_at for one in waiting if one.wish_at != NEVER]
-        return min((*marks, *(one.deadline for one in waiting)), default=None)
+        return min((*marks, *(one.deadline for one in waiting)))
 
     def ask(self, client: int, request: Place | Want | StartUnits | StopUnits) -> None:
         """Take a request that may have to wait."""

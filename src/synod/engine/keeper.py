@@ -81,7 +81,7 @@ class Keeper:
     @property
     def deadline(self) -> Usec | None:
         """When the first gate has been closed for long enough."""
-        return min(self._settling.values(), default=None)
+        return min(self._settling.values()) if self._settling else None
 
     def tick(self) -> None:
         """Look again at units whose gates have been closed for long enough."""

@@ -106,7 +106,7 @@ class Lease:
     @property
     def is_fresh(self) -> bool:
         """Whether exclusive units may start and go on."""
-        return self.age is not None and self.age < self._stop_at
+        return self._base is not None and self._desk.now - self._base < self._stop_at
 
     @property
     def is_running_out(self) -> bool:

@@ -415,6 +415,13 @@ class ClusterState:
             if target in row.fences and name != target and row.state is NodeState.ONLINE
         )
 
+    def has_fencer(self, target: NodeName) -> bool:
+        """Whether anybody could fence a node; asked in every step."""
+        for name, row in self.nodes.items():
+            if row.fences and target in row.fences and name != target and row.state is NodeState.ONLINE:
+                return True
+        return False
+
     def absence(self, unit: UnitName) -> str:
         """Say why a unit cannot be wished for."""
         row = self.rows.get(unit)

@@ -220,7 +220,8 @@ class LogChecker(Checker):
             raise ViolationError(
                 f"election safety: {self._leaders[ledger.term]} and {machine.name} in {ledger.term}"
             )
-        self._commit(machine, image, ledger.commit_index, ledger.voters)
+        if ledger.commit_index > image.commit:
+            self._commit(machine, image, ledger.commit_index, ledger.voters)
 
     def _persist(self, machine: Machine, image: _Image, persist: Persist) -> None:
         if persist.truncate_from is not None:
