@@ -23,8 +23,8 @@ demo: host deb ## three nodes, a database, its web service, a power loss: the pr
 check: setup deb ## everything that CI runs: linters, types, contracts, tests, simulator, real nodes
 	@$(VENV)/bin/python -B -m pytest -q
 
-check-fast: setup ## the same without real nodes: seconds, for every save
-	@$(VENV)/bin/python -B -m pytest -q -m "not system"
+check-fast: setup ## the same without real nodes and with few seeds: a minute or two, for every save
+	@SYNOD_SEEDS=100 $(VENV)/bin/python -B -m pytest -q -m "not system"
 
 # make soak SEEDS=1000 FROM=500 plays the seeds 500 to 1499.
 SEEDS := 100000

@@ -11,7 +11,7 @@ import multiprocessing
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final, TextIO
 
@@ -85,18 +85,23 @@ class Progress:
         )
 
 
+def follow(results: Iterable[Played], progress: Progress, out: TextIO) -> int:
+    """Tell of results until one of them is a failure; return the exit status."""
+    for played in results:
+        progress.add(played)
+        if played.failed is not None:
+            out.write(f"\n{played.why}\nseed {played.failed} failed, after {progress.seeds} seeds\n")
+            out.write(f"play it again: PYTHONPATH=src python3 -B -m synod.sim {played.failed}\n")
+            return 1
+    out.write(f"\nall of {progress.seeds} seeds held, {progress.steps} steps\n")
+    return 0
+
+
 def soak(first: int, count: int, jobs: int, out: TextIO) -> int:
     """Play the seeds; return the exit status."""
-    progress = Progress(count, out)
     with multiprocessing.get_context("spawn").Pool(jobs) as pool:
-        for played in pool.imap_unordered(play_chunk, chunks(first, count)):
-            progress.add(played)
-            if played.failed is not None:
-                out.write(f"\n{played.why}\nafter {progress.seeds} seeds; seed {played.failed} failed\n")
-                out.write(f"play it again: PYTHONPATH=src python3 -B -m synod.sim {played.failed}\n")
-                return 1
-    out.write(f"\n{progress.seeds} seeds from {first} on held, {progress.steps} steps\n")
-    return 0
+        results = pool.imap_unordered(play_chunk, chunks(first, count))
+        return follow(results, Progress(count, out), out)
 
 
 def main(arguments: list[str]) -> int:
