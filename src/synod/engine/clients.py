@@ -22,7 +22,7 @@ from synod.engine.requests import Place, StartUnits, StopUnits, Want
 from synod.engine.verdict import Judge, Prospect, Verdict
 from synod.model.command import Desired, Wish
 from synod.model.rows import barred
-from synod.model.spec import DEPENDENCY_TIMEOUT_DEFAULT, UnitSpec
+from synod.model.spec import DEPENDENCY_TIMEOUT_DEFAULT
 from synod.model.state import Change
 from synod.model.unit import bound_of, mirror_of
 
@@ -103,7 +103,7 @@ class Clients:
         if self._desk.is_booting and isinstance(request, Place | Want):
             return self._ask_at_boot(client, request)
         spec = self._desk.spec(request.unit)
-        if isinstance(request, Place) and self._is_moot(request, spec):
+        if isinstance(request, Place) and self._is_moot(request):
             return self._reply(client, 0, "its start was put off or cancelled")
         patience = spec.dependency_timeout_usec if spec is not None else DEPENDENCY_TIMEOUT_DEFAULT
         one = _Waiting(client, request, Usec(self._desk.now + patience))
@@ -140,26 +140,26 @@ class Clients:
         is_alone = any(not self._desk.row(name).is_wanted for name in partners)
         return Usec(self._desk.now + TOGETHER_USEC) if is_alone else NEVER
 
-    def _is_moot(self, request: Place, spec: UnitSpec | None) -> bool:
+    def _is_moot(self, request: Place) -> bool:
         """Whether a gate has been left behind: its unit is not to start any more, or only later.
 
-        A start that the agent made itself and closed the gate behind is skipped, and made again later.
+        A start that the keeper made itself and closed the gate behind is skipped, and made again later.
         """
-        is_own = self._desk.is_being_started(request.unit) and spec is not None and spec.is_exclusive
-        return request.job in NO_START or (is_own and not self._keeper.is_open(request.unit))
+        unit = request.unit
+        return request.job in NO_START or (self._keeper.is_starting(unit) and not self._keeper.is_open(unit))
 
     def _is_of_own_start(self, request: Place | Want | StartUnits | StopUnits) -> bool:
-        """Whether a start of the agent's own brought the question about, which is nobody's wish.
+        """Whether a start of the keeper's own brought the question about, which is nobody's wish.
 
         What the start waits for may just have been stopped by somebody.
         """
-        desk = self._desk
         if isinstance(request, Place):
-            return desk.is_being_started(request.unit)
+            return self._keeper.is_starting(request.unit)
         if not isinstance(request, Want):
             return False
-        users = desk.state.edges.named_by.get(request.unit, {})
-        return any(map(desk.is_being_started, (mirror_of(request.unit), bound_of(request.unit), *users)))
+        users = self._desk.state.edges.named_by.get(request.unit, {})
+        mirrors = (mirror_of(request.unit), bound_of(request.unit))
+        return any(map(self._desk.is_being_started, mirrors)) or any(map(self._keeper.is_starting, users))
 
     def _ask_at_boot(self, client: int, request: Place | Want) -> None:
         """Answer at once: the unit is skipped, and started later when the log wants it (safety rule 4.3)."""

@@ -339,6 +339,11 @@ class Keeper:
         """Whether the gate of a unit is open."""
         return unit in self._open
 
+    def is_starting(self, unit: UnitName) -> bool:
+        """Whether a start of an exclusive unit is under way that nobody asked for but the keeper."""
+        course = self._courses.get(unit)
+        return course is not None and course.job is not None and not course.is_being_stopped
+
     def _export(self, unit: UnitName) -> None:
         desk, seen, hold = self._desk, self._desk.seen(unit), self._desk.seen(hold_of(unit))
         spec = desk.spec(unit)
