@@ -250,7 +250,9 @@ class ServiceManager:
             return "done"
         if unit.file.needs_not and all(map(self._around.exists, unit.file.needs_not)):
             return "done"
-        if any(self._unit(other).active != "active" for other in unit.file.binds_to):
+        # Only with After= (unit_verify_deps() of systemd): without it both start at once, in any order.
+        ordered = (other for other in unit.file.binds_to if other in unit.file.after)
+        if any(self._unit(other).active != "active" for other in ordered):
             return "dependency"
         unit.life += 1
         unit.result = "success"
