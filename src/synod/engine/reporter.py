@@ -87,9 +87,16 @@ class Reporter:
                 desk.is_registered = True
                 desk.touch([*desk.specs, *desk.state.rows])
 
-        before = desk.state.nodes[desk.me].boot
-        desk.is_fresh = desk.is_fresh or before != desk.boot
-        command = SetNode(node=desk.me, state=NodeState.ONLINE, boot=desk.boot, has_fuse=has_fuse)
+        row = desk.state.nodes[desk.me]
+        desk.is_fresh = desk.is_fresh or row.boot != desk.boot
+        command = SetNode(
+            node=desk.me,
+            state=NodeState.ONLINE,
+            boot=desk.boot,
+            has_fuse=has_fuse,
+            # What is said of a fuse holds for this agent: it may end before the word is in the log.
+            since=row.since if has_fuse is not None else None,
+        )
         self._proposals.put(command, settled, patience=FOR_EVER)
 
     def _report_specs(self) -> None:

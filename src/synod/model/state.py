@@ -164,6 +164,8 @@ class ClusterState:
             return Change(refusal=f"'{command.node}' is not a node of this cluster")
         if not command.boot and row.state in (NodeState.LEFT, NodeState.LEAVING, NodeState.UNMANAGED):
             return Change(refusal=f"'{command.node}' said itself that it is {row.state}")
+        if command.since is not None and command.since != row.since:
+            return Change(refusal=f"'{command.node}' is {row.state} by a later word")
         if row.state is NodeState.FENCED and command.boot in ("", row.boot):
             return Change(
                 refusal=f"this incarnation of '{command.node}' was fenced; nothing of it may come back"
