@@ -132,6 +132,8 @@ class Keeper:
             self._stop(unit, course, seen)
         elif not seen.is_gone or course.job is not None:
             self._accompany(unit, grant, course, seen)
+        elif seen.load == "masked":
+            self._close(unit)  # its annotation is gone at the next reading, and the grant goes with it
         elif course.was_tried or course.failure:
             self._ended(unit, course, seen)
         elif self._judge.may_start(unit):

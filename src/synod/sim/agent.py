@@ -18,7 +18,7 @@ from synod.ledger.effects import Persist
 from synod.model.spec import UnitSpec
 from synod.model.unit import LocalUnit
 from synod.sim.clock import Dice, Timekeeper
-from synod.sim.definitions import GRANT, LEASE, STOP, UP
+from synod.sim.definitions import GRANT, LEASE, STOP, UP, UnitFiles
 from synod.sim.disk import Disk
 from synod.sim.gossiper import Gossiper
 from synod.sim.network import Network
@@ -49,6 +49,7 @@ class Machine(Protocol):
     name: NodeName
     disk: Disk
     services: ServiceManager
+    files: UnitFiles
     run: dict[str, int]
     news_usec: int
     """Longest time until the agent hears what PID 1 says; the shortest is a tenth of it."""
@@ -242,7 +243,8 @@ class Agent:
             case "want":
                 request = Want(unit=subject)
             case "release":
-                request = ReleaseHold(unit=subject, job=self.machine.services.job_of(subject))
+                seen = self.machine.services.show(subject)
+                request = ReleaseHold(unit=subject, job=seen.job, is_masked=seen.load == "masked")
             case _:
                 request = LeaveForShutdown()
         client = self._enter(lambda status, text: exited(waiter, status, text))
@@ -292,7 +294,8 @@ class Agent:
         self._later(self._dice.below(USEC_PER_MSEC), read)
 
     def _is_watched(self, unit: UnitName) -> bool:
-        return unit in self.machine.specs or unit.startswith(_SEEN)
+        files = self.machine.files
+        return unit in files.specs or unit in files.masked or unit.startswith(_SEEN)
 
     def _look(self, unit: UnitName) -> LocalUnit | None:
         known = self.machine.services.show(unit)

@@ -128,6 +128,7 @@ class UnitFiles:
     """All files of one node, and their edges read backwards."""
 
     specs: dict[UnitName, UnitSpec] = field(default_factory=dict)
+    masked: dict[UnitName, None] = field(default_factory=dict)
     _loaded: dict[UnitName, UnitFile] = field(default_factory=dict)
     _reverse: dict[UnitName, "Reverse"] | None = None
 
@@ -139,6 +140,12 @@ class UnitFiles:
             del self._loaded[unit]
         for spec in specs.values():
             self._loaded[spec.unit] = annotated(spec)
+
+    def mask(self, unit: UnitName) -> None:
+        """Take a unit's annotation and its edges away, as a mask and the reload after it do."""
+        self.load({name: spec for name, spec in self.specs.items() if name != unit})
+        self.masked[unit] = None
+        self._loaded[unit] = UnitFile(unit=unit)
 
     def get(self, unit: UnitName) -> UnitFile | None:
         """Return a unit's file, loading a template on demand."""

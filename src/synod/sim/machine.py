@@ -278,6 +278,11 @@ class Machine:
         if self.agent is not None:
             self.agent.load_specs()
 
+    def mask(self, unit: UnitName) -> None:
+        """Mask a unit, as systemctl does; the agent reads the annotations when it gets round to it."""
+        self.files.mask(unit)
+        self.services.reload()
+
     # What the agent and PID 1 need
 
     def step(self, agent: Agent, event: events.Event) -> tuple[effects.Effect, ...]:

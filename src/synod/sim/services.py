@@ -7,6 +7,7 @@ notifying service's.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
 from synod.base.ids import UnitName
@@ -50,7 +51,8 @@ class ServiceManager:
         if known is None:
             load = "loaded" if self._files.get(unit) is not None else "not-found"
             return LocalUnit(unit=unit, load=load)
-        return known.show(self.job_of(unit))
+        shown = known.show(self.job_of(unit))
+        return replace(shown, load="masked") if unit in self._files.masked else shown
 
     def loaded(self) -> tuple[UnitName, ...]:
         """List the units that were ever used in this boot, and all annotated ones."""
