@@ -77,3 +77,22 @@ def test_a_gate_closes_over_a_start_of_which_nothing_is_known_yet() -> None:
     assert agent is not None
     assert agent.node.desk.seen(u("web")).is_gone
     assert GRANT + u("web") not in world["b"].run
+
+
+@pytest.mark.parametrize("delay", [5, 300, 900])
+def test_a_stop_that_an_earlier_agent_began_is_nobody_s(delay: int) -> None:
+    world = cluster(on("db", "a"), on("web", "b", requires="db", after="db"))
+    world.run(3 * SEC)
+    systemctl(world, "c", "start", "web")
+    behave(world, "web", stop_usec=SEC)
+    stop = world.systemctl("a", "stop", u("db"))
+    world.run_until(lambda: world["b"].services.job_of(u("web")) == "stop", "web is to stop")
+    world.run(delay * MSEC)
+    world["b"].kill_agent()
+    world.wait(stop)
+    world.run(2 * SEC)
+    assert row(world, "web").desired is Desired.STARTED
+    assert row(world, "web").failure is None
+    assert not row(world, "web").setbacks
+    systemctl(world, "c", "start", "db")
+    becomes(world, lambda: where(world, "web") == "b", "web is back with db")
