@@ -173,6 +173,14 @@ class Desk:
         )
 
     @property
+    def is_fenceable(self) -> bool:
+        """Whether somebody has a fence device for this node; asked in every step."""
+        for name, row in self.state.nodes.items():
+            if row.fences and self.me in row.fences and name != self.me and row.state is NodeState.ONLINE:
+                return True
+        return False
+
+    @property
     def is_known_to_go(self) -> bool:
         """Whether the log knows that this node is about to go, so that it gives it nothing any more."""
         row = self.state.nodes.get(self.me)

@@ -68,7 +68,7 @@ class Reporter:
         elif desk.are_units_read and desk.is_settled:
             # With a fence device for this node its units need no fuse, and run on without a quorum. A fuse
             # is promised only while it burns, or while nothing needs it; it is recalled at any time.
-            has_fuse = not desk.state.has_fencer(desk.me)
+            has_fuse = not desk.is_fenceable
             if row.has_fuse != has_fuse and (desk.is_guarded or not has_fuse):
                 self._register(has_fuse=has_fuse)
             self._report_specs()

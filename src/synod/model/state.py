@@ -167,9 +167,7 @@ class ClusterState:
         if command.since is not None and command.since != row.since:
             return Change(refusal=f"'{command.node}' is {row.state} by a later word")
         if row.state is NodeState.FENCED and command.boot in ("", row.boot):
-            return Change(
-                refusal=f"this incarnation of '{command.node}' was fenced; nothing of it may come back"
-            )
+            return Change(refusal=f"this incarnation of '{command.node}' was fenced; it may not come back")
         units: list[UnitName] = []
         if command.boot and command.boot != row.boot:
             # Nothing survives a reboot: the new incarnation is the proof for the grants of the old one.
@@ -416,13 +414,6 @@ class ClusterState:
             for name, row in self.nodes.items()
             if target in row.fences and name != target and row.state is NodeState.ONLINE
         )
-
-    def has_fencer(self, target: NodeName) -> bool:
-        """Whether anybody could fence a node; asked in every step."""
-        for name, row in self.nodes.items():
-            if row.fences and target in row.fences and name != target and row.state is NodeState.ONLINE:
-                return True
-        return False
 
     def absence(self, unit: UnitName) -> str:
         """Say why a unit cannot be wished for."""
