@@ -5,6 +5,7 @@ import pytest
 from scenario import DB, MSEC, SEC, becomes, behave, cluster, on, row, said, spec, systemctl, u, where
 
 from synod.base.messages import MessageId
+from synod.engine.requests import Place
 from synod.model.command import Desired
 from synod.sim.definitions import GRANT
 from synod.sim.world import World
@@ -45,6 +46,18 @@ def test_a_start_that_somebody_cancels_is_not_made_again() -> None:
     world.run(10 * SEC)
     assert state(world, home, "db") == "inactive"
     assert len(said(world[home], MessageId.UNIT_STARTED)) == 1
+
+
+def test_a_gate_that_asks_after_its_start_has_failed_says_why() -> None:
+    world, answers = cluster(on("web", "b", requires="ghost", after="ghost")), list[tuple[int, str]]()
+    agent = world["c"].agent
+    assert agent is not None
+    agent.ask(Place(unit=u("web"), job=""), lambda status, text: answers.append((status, text)))
+    world.run(10 * MSEC)
+    assert [status for status, _ in answers] == [0]
+    reason = "no node of the cluster has an annotated unit 'ghost.service'"
+    assert reason in said(world["c"], MessageId.UNIT_REFUSED, "web")[0]
+    assert row(world, "web").desired is None
 
 
 @pytest.mark.parametrize("seed", range(10))

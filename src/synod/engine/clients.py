@@ -104,7 +104,7 @@ class Clients:
             return self._ask_at_boot(client, request)
         spec = self._desk.spec(request.unit)
         if isinstance(request, Place) and self._is_moot(request):
-            return self._reply(client, 0, "its start was put off or cancelled")
+            return self._dismiss(client, request)
         patience = spec.dependency_timeout_usec if spec is not None else DEPENDENCY_TIMEOUT_DEFAULT
         one = _Waiting(client, request, Usec(self._desk.now + patience))
         one.news_until = self._news_until(request.unit)
@@ -147,6 +147,14 @@ class Clients:
         """
         unit = request.unit
         return request.job in NO_START or (self._keeper.is_starting(unit) and not self._keeper.is_open(unit))
+
+    def _dismiss(self, client: int, request: Place) -> None:
+        """Answer a gate that was left behind; perhaps nobody has said why its start has failed."""
+        verdict, text = self._judge.verdict(request.unit), "its start was put off or cancelled"
+        if request.job in NO_START and verdict.prospect is Prospect.HOPELESS:
+            text = verdict.text
+            self._desk.report(MessageId.UNIT_REFUSED, PRIORITY_WARNING, text, request.unit)
+        self._reply(client, 0, text)
 
     def _is_of_own_start(self, request: Place | Want | StartUnits | StopUnits) -> bool:
         """Whether a start of the keeper's own brought the question about, which is nobody's wish.
