@@ -109,3 +109,18 @@ def test_a_stop_that_an_earlier_agent_began_is_nobody_s(delay: int) -> None:
     assert not row(world, "web").setbacks
     systemctl(world, "c", "start", "db")
     becomes(world, lambda: where(world, "web") == "b", "web is back with db")
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_start_that_passed_the_gate_just_before_it_was_closed_is_not_overlooked(seed: int) -> None:
+    """A unit fails; before that is known, somebody starts it through the gate that is still open."""
+    world = cluster(on("db", "a", failure_limit=0), seed=seed)
+    world.run(3 * SEC)
+    behave(world, "db", failures=1)
+    world["a"].news_usec = 400 * MSEC
+    world.systemctl("b", "start", u("db"))
+    world.run_until(lambda: state(world, "a", "db") == "failed", "db fails")
+    world.run(30 * MSEC)
+    world.systemctl("a", "start", u("db"))
+    world.run(5 * SEC)  # the checkers look at the grant
+    assert where(world, "db") in ("", "a")

@@ -12,10 +12,9 @@ from typing import Final
 
 from synod.base.ids import Epoch, UnitName
 from synod.base.messages import MessageId
-from synod.base.usec import Usec
 from synod.engine.barriers import Barriers
-from synod.engine.desk import EPOCH_NONE, SETTLE_USEC, Desk
-from synod.engine.effects import RemoveGrant, WriteGrant
+from synod.engine.desk import EPOCH_NONE, Desk
+from synod.engine.effects import WriteGrant
 from synod.engine.proposals import Proposals
 from synod.engine.readiness import Readiness
 from synod.engine.verdict import Judge
@@ -68,8 +67,6 @@ class Keeper:
         self._courses = {unit: _Course(epoch, was_tried=True) for unit, epoch in tried.items()}
         self._open = desk.gates
         self._open.update(tried)
-        self._settling: dict[UnitName, Usec] = {}
-        """Units that are down, and when their grants may be given back."""
         self._holds: dict[UnitName, int] = {}
         self._wishes: dict[UnitName, int] = {}
         """Revision of the last wish carried out, of units without grants."""
@@ -77,18 +74,6 @@ class Keeper:
         self._rogues: dict[UnitName, None] = {}
         self.only_here: dict[UnitName, int] = {}
         """Stops that could not be committed in time, with the revision they were said against."""
-
-    @property
-    def deadline(self) -> Usec | None:
-        """When the first gate has been closed for long enough."""
-        return min(self._settling.values()) if self._settling else None
-
-    def tick(self) -> None:
-        """Look again at units whose gates have been closed for long enough."""
-        due = [unit for unit, until in self._settling.items() if until <= self._desk.now]
-        for unit in due:
-            del self._settling[unit]
-        self._desk.touch(due)
 
     def look(self, unit: UnitName) -> None:
         """Bring one unit of this node nearer to what is wanted."""
@@ -231,9 +216,8 @@ class Keeper:
         is_going = self._desk.is_leaving or self._desk.is_stopping
         if is_going and not self._desk.is_known_to_go:
             return  # given back now, the grant would come again
-        if self._desk.was_closed_lately(unit):
-            self._settling[unit] = Usec(self._desk.closed_at[unit] + SETTLE_USEC)
-            return
+        if self._desk.is_in_doubt(unit):
+            return  # it is looked at again when it was read
         course.is_released = True
         self._barriers.paused.pop(unit, None)
         self._desk.report(
@@ -315,13 +299,13 @@ class Keeper:
         units = [unit for unit, spec in specs.items() if spec.is_exclusive]
         units += [unit for unit in self._courses if unit not in specs]
         desk = self._desk
-        return any(not desk.seen(unit).is_still or desk.was_closed_lately(unit) for unit in units)
+        return any(not desk.seen(unit).is_still or desk.is_in_doubt(unit) for unit in units)
 
     def close_all(self) -> bool:
         """Close every gate; return whether a start may have passed one that has not shown yet."""
         for unit in list(self._open):
             self._close(unit)
-        return any(map(self._desk.was_closed_lately, self._desk.closed_at))
+        return self._desk.has_doubts
 
     def _set_gate(self, unit: UnitName, grant: Grant, *, is_open: bool) -> None:
         if is_open and grant.epoch != EPOCH_NONE and not self._desk.may_open:
@@ -334,8 +318,7 @@ class Keeper:
 
     def _close(self, unit: UnitName) -> None:
         if self._open.pop(unit, None) is not None:
-            self._desk.closed_at[unit] = self._desk.now
-            self._desk.put(RemoveGrant(unit=unit))
+            self._desk.close(unit)
 
     def is_open(self, unit: UnitName) -> bool:
         """Whether the gate of a unit is open."""

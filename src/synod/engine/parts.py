@@ -89,7 +89,6 @@ class Parts:
         self.ticking: Final[tuple[Ticking, ...]] = (
             self.proposals,
             self.barriers,
-            self.keeper,
             self.mirrors,
             self.clients,
             self.holds,

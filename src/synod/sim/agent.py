@@ -314,6 +314,10 @@ class Agent:
         self._heard_until = max(self._heard_until, self._clock.now + delay)
         self._clock.after(self._heard_until - self._clock.now, lambda: self.step(event))
 
+    def _show(self, look: int, unit: UnitName) -> None:
+        known = self._told[unit] = self.machine.services.show(unit)
+        self._hear(events.Looked(look=look, unit=known))
+
     def _run(self, effect: effects.RunJob) -> None:
         self._called_until = max(self._called_until, self._clock.now + self._dice.below(USEC_PER_MSEC))
 
@@ -348,6 +352,8 @@ class Agent:
                 self._gossip(gossip.MemberRemoved(name=peer))
             case effects.RunJob():
                 self._run(effect)
+            case effects.Look(look=look, unit=unit):
+                self._later(self._dice.below(USEC_PER_MSEC), lambda: self._show(look, unit))
             case effects.Report():
                 machine.note(effect)
             case effects.Left():

@@ -161,8 +161,7 @@ def make_storm(seed: int, *, make_node: MakeNode = Node, count: int | None = Non
     for machine in world.machines.values():
         machine.behaviours.update({unit: draw_behaviour(dice) for unit in units})
         machine.enabled = [unit for unit in units if dice.chance(0.3)]
-        # Later than desk.SETTLE_USEC, a start that passed the gate just before it was closed is overlooked.
-        machine.news_usec = dice.pick((2, 2, 2, 2, 20, 40)) * USEC_PER_MSEC
+        machine.news_usec = dice.pick((2, 2, 2, 2, 20, 200)) * USEC_PER_MSEC
     draw_devices(dice, world)
     if dice.chance(0.5):
         for machine in world.machines.values():
