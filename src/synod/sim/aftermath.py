@@ -114,14 +114,15 @@ def _unrest_of(world: World, node: Node, unit: UnitName) -> str:
 
 
 def _hangs(world: World, node: Node, unit: UnitName, seen: tuple[UnitName, ...] = ()) -> bool:
-    """Whether a unit waits for one that runs everywhere and has failed everywhere.
+    """Whether a unit waits for one that runs everywhere and has failed, or was stopped, everywhere.
 
-    Nobody but its own administrator starts such a unit again.
+    Nobody but its own administrator starts such a unit again; After= waits for it as well.
     """
     row = node.state.rows.get(unit)
     if row is None or row.spec is None or unit in seen:
         return False
     if not row.spec.is_exclusive:
         return not any(is_active(machine, unit) for machine in world.machines.values())
-    names = (*row.spec.requires, *row.spec.binds_to, *row.spec.colocate_with)
+    after = [name for name in row.spec.after if name in node.state.rows and node.state.rows[name].is_wanted]
+    names = (*row.spec.requires, *row.spec.binds_to, *row.spec.colocate_with, *after)
     return any(_hangs(world, node, name, (*seen, unit)) for name in names)

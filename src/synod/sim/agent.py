@@ -7,7 +7,7 @@ What it hears of PID 1 comes late and in order, and may skip states that did not
 from collections.abc import Callable
 from typing import Final, Protocol, assert_never
 
-from synod.base.ids import Epoch, NodeName, UnitName
+from synod.base.ids import NodeName, UnitName
 from synod.base.usec import USEC_PER_MSEC
 from synod.engine import effects, events
 from synod.engine.guard import FUSE
@@ -421,17 +421,3 @@ class Agent:
             self.step(events.PersistFailed(seq=seq, reason=reason))
         else:
             self.step(events.Persisted(seq=seq))
-
-
-def gates_of(run: dict[str, int]) -> dict[UnitName, Epoch]:
-    """Return the grants that an earlier agent left in /run/synod."""
-    return {
-        UnitName(path.removeprefix(GRANT)): Epoch(epoch)
-        for path, epoch in run.items()
-        if path.startswith(GRANT)
-    }
-
-
-def units_below(run: dict[str, int], folder: str) -> tuple[UnitName, ...]:
-    """Return the units for which an earlier agent left a file in a folder of /run/synod."""
-    return tuple(UnitName(path.removeprefix(folder)) for path in run if path.startswith(folder))

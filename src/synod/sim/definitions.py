@@ -7,7 +7,7 @@ Held equal by hand to generators/synod-generator and units/; conditions are path
 from dataclasses import dataclass, field
 from typing import Final
 
-from synod.base.ids import UnitName
+from synod.base.ids import Epoch, UnitName
 from synod.base.usec import USEC_PER_MSEC, USEC_PER_SEC
 from synod.engine.guard import FUSE
 from synod.model.spec import UnitSpec
@@ -186,3 +186,17 @@ class Reverse:
 
 
 _NOBODY: Final = Reverse()
+
+
+def gates_of(run: dict[str, int]) -> dict[UnitName, Epoch]:
+    """Return the grants that an earlier agent left in /run/synod."""
+    return {
+        UnitName(path.removeprefix(GRANT)): Epoch(epoch)
+        for path, epoch in run.items()
+        if path.startswith(GRANT)
+    }
+
+
+def units_below(run: dict[str, int], folder: str) -> tuple[UnitName, ...]:
+    """Return the units for which an earlier agent left a file in a folder of /run/synod."""
+    return tuple(UnitName(path.removeprefix(folder)) for path in run if path.startswith(folder))

@@ -11,9 +11,9 @@ from synod.engine import effects, events
 from synod.engine.guard import FUSE
 from synod.engine.node import Node
 from synod.model.spec import UnitSpec
-from synod.sim.agent import Agent, gates_of, units_below
+from synod.sim.agent import Agent
 from synod.sim.clock import Clock, Dice, DriftingClock, Timekeeper
-from synod.sim.definitions import STOP, UP, Behaviour, UnitFiles
+from synod.sim.definitions import STOP, UP, Behaviour, UnitFiles, gates_of, units_below
 from synod.sim.disk import Disk
 from synod.sim.fuse import Fuse
 from synod.sim.network import Network
