@@ -287,6 +287,22 @@ def test_a_start_that_is_not_waited_for() -> None:
     becomes(world, lambda: where(world, "web") != "", "web is up")
 
 
+def test_a_unit_that_is_masked_moves_and_is_not_taken_for_one_that_ended() -> None:
+    world = cluster(on("db", "a", "b"))
+    systemctl(world, "c", "start", "db")
+    home = where(world, "db")
+    agent = world[home].agent
+    assert agent is not None
+    world[home].mask(u("db"))
+    systemctl(world, home, "stop", "db")
+    world.run(500 * MSEC)  # the agent has not read the annotations yet
+    assert row(world, "db").grant_on(NodeName(home)) is not None
+    agent.load_specs()
+    becomes(world, lambda: where(world, "db") == "ab".replace(home, ""), "db has moved")
+    assert row(world, "db").desired is Desired.STARTED
+    assert not row(world, "db").setbacks
+
+
 def test_a_rogue_copy_is_alarmed_and_stopped() -> None:
     world = cluster(DB)
     systemctl(world, "a", "start", "db")

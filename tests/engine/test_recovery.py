@@ -183,6 +183,20 @@ def test_room_is_made_for_the_more_important() -> None:
     assert order.index("batch inactive a") < order.index("db activating a")
 
 
+def test_no_room_is_made_by_who_has_to_be_there_as_well() -> None:
+    world = cluster(
+        spec("batch"),
+        spec("db", requires="batch", priority=10, colocate_with="batch", separate_from="batch"),
+    )
+    world.run(3 * SEC)
+    systemctl(world, "c", "start", "batch")
+    home, order = where(world, "batch"), Order(world)
+    assert systemctl(world, "c", "start", "db").status == 1
+    world.run(5 * SEC)
+    assert where(world, "batch") == home
+    assert not [line for line in order.lines if line.startswith("batch")]
+
+
 def test_attributes_decide_where_a_unit_may_run() -> None:
     condition = spec("db", where="disk=fast")
     world = cluster(condition)

@@ -60,7 +60,10 @@ GOLDEN: list[tuple[Command, str]] = [
              role=RoleWish.WITNESS),
         "9803a174c4020102a162a831302e302e302e32cd1b58a26631a77769746e657373",
     ),
-    (SetNode(node=A, state=NodeState.ONLINE, boot="b1", has_fuse=True), "9504a161a66f6e6c696e65a26231c3"),
+    (
+        SetNode(node=A, state=NodeState.ONLINE, boot="b1", has_fuse=True, since=7),
+        "9604a161a66f6e6c696e65a26231c307",
+    ),
     (DrainNode(node=A, is_drained=True), "9305a161c3"),
     (RemoveNode(node=A), "9206a161"),
     (
@@ -100,6 +103,7 @@ GOLDEN: list[tuple[Command, str]] = [
 ]  # fmt: skip
 
 OLDER: list[tuple[Command, str]] = [
+    (SetNode(node=A, state=NodeState.ONLINE, boot="b1", has_fuse=True), "9504a161a66f6e6c696e65a26231c3"),
     (
         ReportSpecs(node=A, reports=(SpecReport(unit=DB, spec=UnitSpec(unit=DB, after=(X,), instances=None)),
                                      SpecReport(unit=WEB, spec=None)), is_complete=True),

@@ -128,6 +128,14 @@ def test_a_node_says_its_own_state_and_incarnation(log: Log) -> None:
     assert "not a node" in log.add(SetNode(node=C, state=NodeState.ONLINE, boot="c1")).refusal
 
 
+def test_a_promise_is_void_after_a_farewell(log: Log) -> None:
+    online = log.state.nodes[A].since
+    log.add(SetNode(node=A, state=NodeState.UNMANAGED, boot="a1", has_fuse=False))
+    late = SetNode(node=A, state=NodeState.ONLINE, boot="a1", has_fuse=True, since=online)
+    assert "by a later word" in log.add(late).refusal
+    assert (log.state.nodes[A].state, log.state.nodes[A].has_fuse) == (NodeState.UNMANAGED, False)
+
+
 @pytest.mark.parametrize("own", [NodeState.LEFT, NodeState.LEAVING, NodeState.UNMANAGED])
 def test_what_a_node_said_itself_no_peer_contradicts(log: Log, own: NodeState) -> None:
     log.add(SetNode(node=B, state=own, boot="b1"))

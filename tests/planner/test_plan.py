@@ -231,7 +231,8 @@ def in_the_way(state: ClusterState, unit: UnitName, node: NodeName, placed: Plac
     for other in state.rows:
         is_apart = other in spec.separate_from or unit in spec_of(state, other).separate_from
         if is_apart and node in placed.get(other, ()):
-            found.append(other if spec_of(state, other).priority < spec.priority else FIRM)
+            may_go = spec_of(state, other).priority < spec.priority and other not in spec.colocate_with
+            found.append(other if may_go else FIRM)
     return found
 
 

@@ -2,6 +2,7 @@
 """The checkers are proved by engines that are wrong on purpose: each must be caught by its name."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from scenario import MSEC, SEC, behave, cluster, on, spec, systemctl, u, where
@@ -9,22 +10,30 @@ from scenario import MSEC, SEC, behave, cluster, on, spec, systemctl, u, where
 from synod.base.ids import NodeName, UnitName
 from synod.base.usec import Usec
 from synod.engine.barriers import Barriers
+from synod.engine.clients import Clients
 from synod.engine.desk import Desk
+from synod.engine.events import DevicesLoaded
+from synod.engine.fencing import Fencing
+from synod.engine.guard import Guard
+from synod.engine.holds import Holds
 from synod.engine.keeper import Keeper
+from synod.engine.lease import Lease, LeaseTiming
+from synod.engine.messages import LeaseReply
 from synod.engine.mirrors import Mirrors
 from synod.engine.readiness import Readiness
-from synod.engine.requests import Drain
+from synod.engine.requests import Drain, StartUnits, StopUnits
 from synod.engine.verdict import Judge
 from synod.engine.vigil import Vigil
 from synod.ledger.effects import Persist
-from synod.model.command import NodeState, Plan, Proof
+from synod.ledger.replication import Replication
+from synod.model.command import NodeState, Plan, Proof, Wish
 from synod.model.rows import Grant, NodeRow
 from synod.model.state import Change, ClusterState
 from synod.model.unit import LocalUnit, hold_of
 from synod.sim.checkers import ViolationError
 from synod.sim.disk import Answer, Disk
-from synod.sim.faults import make_storm, play
 from synod.sim.machine import Machine
+from synod.sim.storms import make_storm, play
 from synod.sim.world import StuckError, World
 
 Patch = pytest.MonkeyPatch
@@ -107,6 +116,98 @@ def crash_of_a_provider() -> None:
     world = web_on_b_and_db_on_a("binds_to")
     systemctl(world, "c", "start", "web")
     world["a"].services.crash(u("db"))
+    world.run(30 * SEC)
+
+
+def start_without_a_provider_that_it_requires() -> None:
+    world = cluster(on("db", "a", failure_limit=0), on("web", "b", requires="db"))
+    behave(world, "db", start_usec=300 * MSEC)
+    systemctl(world, "c", "start", "web")
+
+
+def holder_is_cut_off() -> World:
+    world = cluster(spec("db"), nodes="abcde")
+    world.run(5 * SEC)
+    systemctl(world, "a", "start", "db")
+    home = where(world, "db")
+    world.network.isolate(lambda name: name == home, tuple(world.machines))
+    world.run(10 * SEC)
+    return world
+
+
+def holder_is_cut_off_while_it_stops_slowly() -> None:
+    world = cluster(spec("db"))
+    world.run(3 * SEC)
+    behave(world, "db", stop_usec=30 * SEC)
+    systemctl(world, "a", "start", "db")
+    home = where(world, "db")
+    world.network.isolate(lambda name: name == home, tuple(world.machines))
+    world.run(15 * SEC)
+
+
+def leader_stands_still() -> None:
+    world = cluster(spec("db"))
+    world.run(3 * SEC)
+    leader = world.leader()
+    assert leader is not None
+    leader.freeze_agent(4 * SEC)
+    world.run(10 * SEC)
+
+
+def device_fails() -> None:
+    world = cluster(on("db", "b", "c"))
+    world.run(3 * SEC)
+    for name in "ac":
+        agent = world[name].agent
+        assert agent is not None
+        world[name].devices[NodeName("b")] = "fails"
+        agent.step(DevicesLoaded(targets=(NodeName("b"),)))
+    world.run(2 * SEC)
+    systemctl(world, "a", "start", "db")
+    assert where(world, "db") == "b"
+    world.network.isolate(lambda name: name == "b", tuple(world.machines))
+    world.run(20 * SEC)
+
+
+def stop_without_a_quorum_that_others_overtake() -> None:
+    world = cluster(on("db", "a", "c"))
+    world.run(3 * SEC)
+    systemctl(world, "c", "start", "db")
+    world.network.isolate(lambda name: name == "a", tuple(world.machines))
+    world.run(300 * MSEC)
+    world.wait(world.systemctl("a", "stop", u("db")))
+    world.wait(world.synodctl("c", StopUnits(unit=u("db"), is_waiting=False)))
+    world.wait(world.synodctl("c", StartUnits(unit=u("db"), is_waiting=False)))
+    world.network.heal_all()
+    world.run(5 * SEC)
+
+
+def boot_after_a_stop() -> None:
+    world = cluster(spec("db"))
+    systemctl(world, "a", "start", "db")
+    home = where(world, "db")
+    systemctl(world, home, "stop", "db")
+    world["b"].enabled = [u("db")]
+    world["b"].power_cut()
+    world.run(SEC)
+    world["b"].power_on()
+    world.run(10 * SEC)
+
+
+def wish_in_a_minority() -> None:
+    world = cluster(spec("db"))
+    world.run(3 * SEC)
+    leader = world.leader()
+    assert leader is not None
+    world.network.isolate(lambda name: name == leader.name, tuple(world.machines))
+    world.synodctl(leader.name, StartUnits(unit=u("db"), is_waiting=False))
+    world.run(3 * SEC)
+
+
+def power_loss_of_a_provider() -> None:
+    world = web_on_b_and_db_on_a("binds_to")
+    systemctl(world, "c", "start", "web")
+    world["a"].power_cut()
     world.run(30 * SEC)
 
 
@@ -239,6 +340,96 @@ def starts_nothing(patch: Patch) -> None:
     patch.setattr(Keeper, "_start", lambda self, unit, grant, course: None)
 
 
+def ends_leases_early(patch: Patch) -> None:
+    patch.setattr(LeaseTiming, "takeover", property(lambda self: Usec(1 * SEC)))
+
+
+def counts_a_silent_node_as_stopped(patch: Patch) -> None:
+    def prove(self: Vigil, name: NodeName, row: NodeRow) -> None:
+        self._fencing.proved(name, row, Proof.DEVICE, "it is silent")
+
+    patch.setattr(Vigil, "_prove", prove)
+
+
+def answers_leases_unconfirmed(patch: Patch) -> None:
+    def confirm(self: Lease) -> None:
+        asking, self._asking = self._asking, []
+        for peer, nonce in asking:
+            self._answered[peer] = self._desk.now
+            if peer == self._desk.me:
+                self.hear_reply(LeaseReply(nonce=nonce))
+            else:
+                self._desk.send(peer, LeaseReply(nonce=nonce))
+
+    patch.setattr(Lease, "_ask_for_confirmation", confirm)
+
+
+def counts_leases_from_the_answer(patch: Patch) -> None:
+    def hear(self: Lease, message: LeaseReply) -> bool:
+        self._base = self._desk.now
+        return True
+
+    patch.setattr(Lease, "hear_reply", hear)
+
+
+def lights_no_fuse(patch: Patch) -> None:
+    patch.setattr(Guard, "_mind_the_fuse", lambda self, is_holding: None)
+    patch.setattr(Guard, "_is_covered", True)
+
+
+def feeds_a_fuse_that_is_not_lit_for_the_lease(patch: Patch) -> None:
+    """A fuse that was lit just now burns longer than a lease that is older."""
+    patch.setattr(Guard, "_is_covered", True)
+
+
+def believes_devices_that_fail(patch: Patch) -> None:
+    report = Fencing.reported
+
+    def reported(self: Fencing, number: int, *, is_confirmed: bool, text: str) -> None:
+        report(self, number, is_confirmed=True, text=text)
+
+    patch.setattr(Fencing, "reported", reported)
+
+
+def forgets_the_revision_of_a_wish(patch: Patch) -> None:
+    apply = ClusterState._wish
+
+    def wish(self: ClusterState, command: Wish, index: int) -> Change:
+        revision = self.rows[command.unit].revision if command.revision is not None else None
+        return apply(self, replace(command, revision=revision), index)
+
+    patch.setattr(ClusterState, "_wish", wish)
+
+
+def boots_over_what_was_said(patch: Patch) -> None:
+    apply = ClusterState._wish
+
+    def wish(self: ClusterState, command: Wish, index: int) -> Change:
+        return apply(self, replace(command, only_if_absent=False), index)
+
+    say = Clients._wish_as_booted
+
+    def wish_as_booted(self: Clients) -> None:
+        rows = self._desk.state.rows
+        kept = {unit: rows[unit].desired for unit in self._at_boot if unit in rows}
+        for unit in kept:
+            rows[unit].desired = None
+        say(self)
+        for unit, desired in kept.items():
+            rows[unit].desired = desired
+
+    patch.setattr(ClusterState, "_wish", wish)
+    patch.setattr(Clients, "_wish_as_booted", wish_as_booted)
+
+
+def takes_every_stop_for_a_wish(patch: Patch) -> None:
+    patch.setattr(Holds, "_is_said_here", lambda self, unit: True)
+
+
+def commits_alone(patch: Patch) -> None:
+    patch.setattr(Replication, "committable", lambda self: self._state.log.stable)
+
+
 @pytest.mark.parametrize(
     ("mutate", "run", "found"),
     [
@@ -252,7 +443,20 @@ def starts_nothing(patch: Patch) -> None:
         (keeps_grants_over_a_reboot, reboots_of_a_node_that_lost_its_unit, "I[12] "),
         (forgets_that_a_grant_exists, stop_with_processes_left, "I[12] "),
         (never_stops_bound_units, crash_of_a_provider, "I8 bound"),
+        (never_stops_bound_units, power_loss_of_a_provider, "I8 bound"),
+        (takes_providers_for_up, start_without_a_provider_that_it_requires, "I8 start"),
+        (ends_leases_early, holder_is_cut_off_while_it_stops_slowly, "I2 lease"),
+        (counts_a_silent_node_as_stopped, holder_is_cut_off, "I2 grant"),
+        (answers_leases_unconfirmed, leader_stands_still, "lease: . of term"),
+        (counts_leases_from_the_answer, start_and_stop, "lease: that of"),
+        (lights_no_fuse, start_and_stop, "I2 fuse"),
+        (feeds_a_fuse_that_is_not_lit_for_the_lease, start_and_stop, "I2 fuse"),
+        (believes_devices_that_fail, device_fails, "I2 grant"),
+        (forgets_the_revision_of_a_wish, stop_without_a_quorum_that_others_overtake, "wish: what was"),
+        (boots_over_what_was_said, boot_after_a_stop, "wish: a boot"),
+        (takes_every_stop_for_a_wish, stop_with_processes_left, "wish: nobody"),
         (syncs_nothing, start_and_stop, "I7 minority"),
+        (commits_alone, wish_in_a_minority, "I7 minority"),
         (takes_suspicion_for_a_proof, a_holder_whose_agent_is_frozen, "I[12] "),
     ],
 )

@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 
-from synod.sim.faults import make_storm, play
+from synod.sim.storms import make_storm, play
 
 SEED = 7
 

@@ -5,11 +5,11 @@ import os
 
 import pytest
 
-from synod.sim.faults import make_storm, play
+from synod.sim.storms import make_storm, play
 
-SEEDS = int(os.environ.get("SYNOD_SEEDS", "150"))
+SEEDS = int(os.environ.get("SYNOD_SEEDS", "1000"))
 FIRST = int(os.environ.get("SYNOD_FIRST_SEED", "0"))
-PER_TEST = 10
+PER_TEST = 20
 
 
 @pytest.mark.parametrize("first", range(FIRST, FIRST + SEEDS, PER_TEST))

@@ -323,3 +323,10 @@ def test_an_unknown_unit() -> None:
     bench = Bench()
     assert bench.do("start", DB) == "error"
     assert bench.manager.show(DB).load == "not-found"
+
+
+def test_a_binding_without_an_order_starts_both_at_once() -> None:
+    bench = Bench(unit(DB), unit(WEB, binds_to=(DB,)))
+    bench.behaviours[DB].start_usec = 300 * MSEC
+    assert bench.do("start", WEB) == "done"
+    assert bench.states.index("web active") < bench.states.index("db active")

@@ -101,7 +101,7 @@ class Stage(Ours):
             if leader in nodes:
                 return
             if leader:
-                self.run(leader, "systemctl", "kill", "--kill-whom=main", "--signal=SIGKILL", "synod.service")
+                self.run(leader, "systemctl", "kill", "--kill-whom=main", "-s", "KILL", "synod.service")
             self.settle()
         raise SynodError(f"leadership does not come to {' or '.join(nodes)}")
 

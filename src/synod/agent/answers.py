@@ -14,6 +14,7 @@ from synod.base.ids import NodeName, UnitName, is_node_name, is_unit_name
 from synod.base.usec import Usec
 from synod.engine import requests, views
 from synod.engine.events import Asked, ClientGone
+from synod.model.unit import hold_of
 
 Params = Mapping[str, Json]
 WAITER_VERBS: Final = ("place", "want", "release", "drain", "unmanaged")
@@ -112,12 +113,14 @@ class Answers:
         match verb:
             case "place":
                 await self._agent.know(unit)
-                return requests.Place(unit=unit)
+                return requests.Place(unit=unit, job=(await self._agent.jobs.read(unit)).job)
             case "want":
                 await self._agent.know(unit)
                 return requests.Want(unit=unit)
             case "release":
                 seen = await self._agent.jobs.read(unit)
+                # Older news of the hold would say that it is up, as if it had come up again.
+                await self._agent.jobs.read(hold_of(unit))
                 return requests.ReleaseHold(unit=unit, job=seen.job, is_masked=seen.load == "masked")
             case "drain":
                 return requests.LeaveForShutdown()

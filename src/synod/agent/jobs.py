@@ -11,8 +11,8 @@ from typing import Final
 
 from synod.base.errors import IndefiniteError, SynodError
 from synod.base.ids import UnitName
-from synod.engine.effects import RunJob
-from synod.engine.events import Event, JobDone, UnitSeen
+from synod.engine.effects import Look, RunJob
+from synod.engine.events import Event, JobDone, Looked, UnitSeen
 from synod.model.unit import LocalUnit
 from synod.systemd.bus import NotConnectedError
 from synod.systemd.cgroup import is_populated
@@ -57,6 +57,18 @@ class JobRunner:
         """Start a job; JobDone follows."""
         self._spawn(self._run(effect))
 
+    def look(self, effect: Look) -> None:
+        """Read a unit, from now on; Looked follows, however long PID 1 cannot be asked."""
+        self._spawn(self._look(effect))
+
+    async def _look(self, effect: Look) -> None:
+        unit = await self.read(effect.unit)
+        if unit.active != "unknown":
+            self._feed(Looked(look=effect.look, unit=unit))
+        else:
+            await asyncio.sleep(RECHECK_SEC)
+            self.look(effect)
+
     def _spawn(self, work: Coroutine[object, object, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
@@ -95,6 +107,11 @@ class JobRunner:
             return LocalUnit(unit=unit, load="not-found")
         self.linger(seen)
         return seen
+
+    def latest(self, unit: LocalUnit) -> LocalUnit:
+        """Return what has been reported of a unit since it was read, or the unit as it was read."""
+        state = self._manager.last_state(unit.unit)
+        return unit if state is None or unit.active == "unknown" else local_unit(state)
 
     def seen(self, state: UnitState) -> None:
         """Pass on what a signal brought."""

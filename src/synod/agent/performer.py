@@ -73,6 +73,8 @@ class Performer:
                 self._streams.disconnect(peer)
             case effects.RunJob():
                 self._jobs.run(effect)
+            case effects.Look():
+                self._jobs.look(effect)
             case effects.Reply(client=client, status=status, text=text):
                 self._clients.answer(client, status, text)
             case effects.ShowStatus(client=client, text=text):

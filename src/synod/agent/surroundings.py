@@ -243,7 +243,9 @@ class Surroundings:
         """Read every watched unit that PID 1 has loaded; the others are inactive."""
         listed = [row.unit for row in await self.manager.list_units(["*"]) if row.unit in self._watched]
         # A grant ends with a unit that was seen to be down, not with one that was not seen.
-        return tuple([await self.jobs.read(unit) for unit in dict.fromkeys([*listed, *self._granted])])
+        read = [await self.jobs.read(unit) for unit in dict.fromkeys([*listed, *self._granted])]
+        # What changed since its own read has been reported: told now, the read would be old news.
+        return tuple(map(self.jobs.latest, read))
 
 
 def _template_of(unit: UnitName) -> str:

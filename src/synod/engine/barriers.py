@@ -7,7 +7,7 @@ re-annotated unit has lost its edges; it answers when nothing of them runs. A no
 waited for: only the log's word that its dependants are gone counts, never its silence.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final
 
 from synod.base.ids import NodeName, UnitName
@@ -17,7 +17,7 @@ from synod.engine.effects import Extend, Reply
 from synod.engine.messages import Barrier, BarrierDone
 from synod.engine.readiness import Readiness
 from synod.model.command import Desired, NodeState
-from synod.model.unit import bound_of, hold_of, mirror_of
+from synod.model.unit import bound_of, mirror_of
 
 REPEAT_USEC: Final = Usec(1 * USEC_PER_SEC)
 """Between repetitions of an unanswered barrier, which also gives the waiting hold more time."""
@@ -66,6 +66,8 @@ class Barriers:
     @property
     def deadline(self) -> Usec | None:
         """When the next repetition is due."""
+        if not self._own:
+            return None
         return min((own.repeat_at for own in self._own.values() if not own.is_answered), default=None)
 
     def is_raised(self, unit: UnitName) -> bool:
@@ -79,17 +81,17 @@ class Barriers:
     # The provider's side
 
     def raise_(self, unit: UnitName, client: int) -> None:
-        """Begin the barrier of a unit of this node, for the hold that asks."""
+        """Begin the barrier of a unit of this node, for the hold that asks.
+
+        What the node knows of the hold is not older than the question (requests.ReleaseHold): that it is up
+        means, from now on, that it is up again.
+        """
         known = self._own.get(unit)
         if known is not None:
             known.client, known.is_answered = client, False
         else:
             self._count += 1
             self._own[unit] = _Own(self._count, unit, client, self._desk.now)
-        hold = self._desk.seen(hold_of(unit))
-        if hold.active == "active":
-            # It asks because its stop job runs; PID 1's word of that may still be on its way.
-            self._desk.local[hold.unit] = replace(hold, active="deactivating", job="stop")
         grant = self._desk.grant(unit)
         epoch = grant.epoch if grant is not None else EPOCH_NONE
         if self._readiness.exported(unit):
@@ -172,6 +174,7 @@ class Barriers:
         for unit, own in self._own.items():
             if own.client == client and not own.is_answered:
                 own.is_answered = True
+                self._desk.touch([unit])
                 return unit
         return None
 

@@ -24,8 +24,11 @@ from synod.model.command import Desired, Wish
 from synod.model.rows import barred
 from synod.model.spec import DEPENDENCY_TIMEOUT_DEFAULT
 from synod.model.state import Change
+from synod.model.unit import bound_of, mirror_of
 
 PRIORITY_INFO: Final = 6
+NO_START: Final = ("", "stop")
+"""Types of a unit's job by which nobody waits for its gate."""
 NEVER: Final = Usec(0)
 NEWS_USEC: Final = Usec(2 * USEC_PER_SEC)
 """How long a unit that is new to the log is not given up: the first instance of a template is reported by
@@ -88,16 +91,20 @@ class Clients:
     @property
     def deadline(self) -> Usec | None:
         """When the first of them has waited long enough."""
+        if not self._waiting:
+            return None
         waiting = self._waiting.values()
         marks = [one.news_until for one in waiting if one.news_until > self._desk.now]
         marks += [one.wish_at for one in waiting if one.wish_at != NEVER]
-        return min((*marks, *(one.deadline for one in waiting)), default=None)
+        return min((*marks, *(one.deadline for one in waiting)))
 
     def ask(self, client: int, request: Place | Want | StartUnits | StopUnits) -> None:
         """Take a request that may have to wait."""
         if self._desk.is_booting and isinstance(request, Place | Want):
             return self._ask_at_boot(client, request)
         spec = self._desk.spec(request.unit)
+        if isinstance(request, Place) and self._is_moot(request):
+            return self._dismiss(client, request)
         patience = spec.dependency_timeout_usec if spec is not None else DEPENDENCY_TIMEOUT_DEFAULT
         one = _Waiting(client, request, Usec(self._desk.now + patience))
         one.news_until = self._news_until(request.unit)
@@ -107,7 +114,9 @@ class Clients:
             self._desk.touch([request.unit])
         if not isinstance(request, StartUnits | StopUnits):
             self._desk.put(Extend(client=client, span=Usec(patience + ANSWER_USEC)))
-        if isinstance(request, Want):
+        if self._is_of_own_start(request):
+            one.is_committed = True
+        elif isinstance(request, Want):
             one.wish_at = Usec(self._desk.now + GATE_USEC)
         else:
             self._wish(one)
@@ -130,6 +139,35 @@ class Clients:
         partners = spec.colocate_with if spec is not None else ()
         is_alone = any(not self._desk.row(name).is_wanted for name in partners)
         return Usec(self._desk.now + TOGETHER_USEC) if is_alone else NEVER
+
+    def _is_moot(self, request: Place) -> bool:
+        """Whether a gate has been left behind: its unit is not to start any more, or only later.
+
+        A start that the keeper made itself and closed the gate behind is skipped, and made again later.
+        """
+        unit = request.unit
+        return request.job in NO_START or (self._keeper.is_starting(unit) and not self._keeper.is_open(unit))
+
+    def _dismiss(self, client: int, request: Place) -> None:
+        """Answer a gate that was left behind; perhaps nobody has said why its start has failed."""
+        verdict, text = self._judge.verdict(request.unit), "its start was put off or cancelled"
+        if request.job in NO_START and verdict.prospect is Prospect.HOPELESS:
+            text = verdict.text
+            self._desk.report(MessageId.UNIT_REFUSED, PRIORITY_WARNING, text, request.unit)
+        self._reply(client, 0, text)
+
+    def _is_of_own_start(self, request: Place | Want | StartUnits | StopUnits) -> bool:
+        """Whether a start of the keeper's own brought the question about, which is nobody's wish.
+
+        What the start waits for may just have been stopped by somebody.
+        """
+        if isinstance(request, Place):
+            return self._keeper.is_starting(request.unit)
+        if not isinstance(request, Want):
+            return False
+        users = self._desk.state.edges.named_by.get(request.unit, {})
+        mirrors = (mirror_of(request.unit), bound_of(request.unit))
+        return any(map(self._desk.is_being_started, mirrors)) or any(map(self._keeper.is_starting, users))
 
     def _ask_at_boot(self, client: int, request: Place | Want) -> None:
         """Answer at once: the unit is skipped, and started later when the log wants it (safety rule 4.3)."""

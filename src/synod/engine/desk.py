@@ -6,8 +6,8 @@ from typing import Final
 
 from synod.base.ids import Epoch, NodeName, UnitName
 from synod.base.messages import MessageId
-from synod.base.usec import USEC_PER_MSEC, Usec
-from synod.engine.effects import Effect, MarkStop, Report, RunJob, Send, UnmarkStop
+from synod.base.usec import Usec
+from synod.engine.effects import Effect, Look, MarkStop, RemoveGrant, Report, RunJob, Send, UnmarkStop
 from synod.engine.messages import Barrier, BarrierDone, Direct, Order, OrderDone, Relay
 from synod.model.command import NodeState, RoleWish
 from synod.model.rows import Grant, Row
@@ -15,8 +15,6 @@ from synod.model.spec import UnitSpec
 from synod.model.state import ClusterState
 from synod.model.unit import LocalUnit
 
-SETTLE_USEC: Final = Usec(50 * USEC_PER_MSEC)
-"""How long PID 1 may take at most to tell of a start whose conditions it has looked at."""
 NO_UNIT: Final = UnitName("")
 """Of alarms that are about a node."""
 EPOCH_NONE: Final = Epoch(0)
@@ -73,7 +71,9 @@ class Desk:
         self.dirty: dict[UnitName, None] = {}
         self.gates: dict[UnitName, Epoch] = {}
         """Units whose gate is open, under which grant."""
-        self.closed_at: dict[UnitName, Usec] = {}
+        self._doubts: dict[UnitName, int] = {}
+        """Units whose gate was closed and that have not been read since, with the look that is awaited."""
+        self._looks = 0
         self._tray: list[Effect] = []
         self._jobs = 0
         self._starts: dict[int, UnitName] = {}
@@ -141,13 +141,35 @@ class Desk:
 
     # Facts
 
-    def was_closed_lately(self, unit: UnitName) -> bool:
+    def close(self, unit: UnitName) -> None:
+        """Close the gate of a unit.
+
+        A start that has passed it shows in whatever is read of the unit from now on: PID 1 looks at the
+        conditions and changes the state at once.
+        """
+        self._looks += 1
+        self._doubts[unit] = self._looks
+        self.put(RemoveGrant(unit=unit))
+        self.put(Look(look=self._looks, unit=unit))
+
+    def looked(self, look: int) -> None:
+        """Note that a unit was read since its gate was closed, unless that was opened and closed again."""
+        for unit in [unit for unit, number in self._doubts.items() if number == look]:
+            del self._doubts[unit]
+            self.touch([unit])
+
+    def is_in_doubt(self, unit: UnitName) -> bool:
         """Whether a start may have passed the gate of a unit that has not shown yet."""
-        return self.closed_at.get(unit, Usec(-SETTLE_USEC)) + SETTLE_USEC > self.now
+        return unit in self._doubts
+
+    @property
+    def has_doubts(self) -> bool:
+        """Whether any unit is in doubt."""
+        return bool(self._doubts)
 
     def may_be_starting(self, unit: UnitName) -> bool:
         """Whether a unit that is seen to be down may be on its way up."""
-        return unit in self.gates or self.was_closed_lately(unit) or self.is_being_started(unit)
+        return unit in self.gates or self.is_in_doubt(unit) or self.is_being_started(unit)
 
     def is_being_started(self, unit: UnitName) -> bool:
         """Whether this node has asked for a start of the unit that has not ended."""
@@ -179,6 +201,14 @@ class Desk:
             and row.boot == self.boot
             and row.state in (NodeState.ONLINE, NodeState.LEAVING)
         )
+
+    @property
+    def is_fenceable(self) -> bool:
+        """Whether somebody has a fence device for this node; asked in every step."""
+        for name, row in self.state.nodes.items():
+            if row.fences and self.me in row.fences and name != self.me and row.state is NodeState.ONLINE:
+                return True
+        return False
 
     @property
     def is_known_to_go(self) -> bool:

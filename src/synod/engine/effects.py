@@ -50,6 +50,14 @@ class RunJob:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """Read a unit, after the effects before this one and in order with its news; Looked follows."""
+
+    look: int
+    unit: UnitName
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WriteGrant:
     """Open the gate of a unit (safety rule 2.1)."""
 
@@ -174,6 +182,7 @@ Effect = (
     | Connect
     | Disconnect
     | RunJob
+    | Look
     | WriteGrant
     | RemoveGrant
     | WriteUp

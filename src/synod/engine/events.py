@@ -104,6 +104,14 @@ class UnitSeen:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Looked:
+    """A unit as it was read after a Look effect."""
+
+    look: int
+    unit: LocalUnit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class JobDone:
     """A job that the node asked for ended, with the unit as it is afterwards.
 
@@ -186,6 +194,7 @@ Event = (
     | Persisted
     | PersistFailed
     | UnitSeen
+    | Looked
     | JobDone
     | SpecsLoaded
     | DevicesLoaded

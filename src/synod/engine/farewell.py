@@ -54,13 +54,15 @@ class Farewell:
     @property
     def deadline(self) -> Usec | None:
         """When the first of those who wait has waited long enough."""
+        if not (self._draining or self._leaving or self._parting or self._quitting):
+            return None
         waiting = (
             *self._draining.values(),
             *self._leaving.values(),
             *self._parting.values(),
             *self._quitting.values(),
         )
-        return min(waiting, default=None)
+        return min(waiting)
 
     def shut_down(self, client: int) -> None:
         """Commit that this node is leaving, before PID 1 stops the first of its units.

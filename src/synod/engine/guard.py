@@ -76,7 +76,7 @@ class Guard:
     def _needs_fuse(self) -> bool:
         """Whether the others count on a fuse here, or would have nothing else to count on."""
         desk = self._desk
-        return self._has_fuse or desk.is_promising or not desk.state.fencers(desk.me)
+        return self._has_fuse or desk.is_promising or not desk.is_fenceable
 
     def renewed(self) -> None:
         """Feed the fuse: the lease was renewed just now."""

@@ -42,8 +42,9 @@ class Holds:
     @property
     def deadline(self) -> Usec | None:
         """When the first one has been waited for long enough."""
-        waiting = [*self._asking.values(), *self._early.values()]
-        return min((until for _, until in waiting), default=None)
+        if not self._asking and not self._early:
+            return None
+        return min(until for _, until in (*self._asking.values(), *self._early.values()))
 
     def ask(self, client: int, request: ReleaseHold) -> None:
         """Take a hold's question."""

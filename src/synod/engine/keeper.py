@@ -12,10 +12,9 @@ from typing import Final
 
 from synod.base.ids import Epoch, UnitName
 from synod.base.messages import MessageId
-from synod.base.usec import Usec
 from synod.engine.barriers import Barriers
-from synod.engine.desk import EPOCH_NONE, SETTLE_USEC, Desk
-from synod.engine.effects import RemoveGrant, WriteGrant
+from synod.engine.desk import EPOCH_NONE, Desk
+from synod.engine.effects import WriteGrant
 from synod.engine.proposals import Proposals
 from synod.engine.readiness import Readiness
 from synod.engine.strays import Strays
@@ -39,8 +38,12 @@ class _Course:
     """Whether the gate was opened for it: from then on, being down means that it ended."""
     job: int | None = None
     """The start or stop job under way that the keeper asked for."""
+    is_being_stopped: bool = False
+    """Whether that job is a stop: what follows from it is nobody else's doing."""
     was_shut: bool = False
-    """Whether the gate was closed again over a unit or its start job, which may have been skipped since."""
+    """Whether the gate was closed, for the want of something, over a unit that runs or starts: PID 1 may
+    have skipped a start since. Closed behind a stop job it has skipped nothing.
+    """
     was_up: bool = False
     is_released: bool = False
     failure: str = ""
@@ -68,26 +71,12 @@ class Keeper:
         self._courses = {unit: _Course(epoch, was_tried=True) for unit, epoch in tried.items()}
         self._open = desk.gates
         self._open.update(tried)
-        self._settling: dict[UnitName, Usec] = {}
-        """Units that are down, and when their grants may be given back."""
         self._holds: dict[UnitName, int] = {}
         self._wishes: dict[UnitName, int] = {}
         """Revision of the last wish carried out, of units without grants."""
         self._at_boot: dict[UnitName, None] = {}
         self.only_here: dict[UnitName, int] = {}
         """Stops that could not be committed in time, with the revision they were said against."""
-
-    @property
-    def deadline(self) -> Usec | None:
-        """When the first gate has been closed for long enough."""
-        return min(self._settling.values(), default=None)
-
-    def tick(self) -> None:
-        """Look again at units whose gates have been closed for long enough."""
-        due = [unit for unit, until in self._settling.items() if until <= self._desk.now]
-        for unit in due:
-            del self._settling[unit]
-        self._desk.touch(due)
 
     def look(self, unit: UnitName) -> None:
         """Bring one unit of this node nearer to what is wanted."""
@@ -129,10 +118,10 @@ class Keeper:
         elif self._desk.must_yield:
             # The grant is kept: the lease may come back before somebody else may have it.
             self._stop(unit, course, seen)
-        elif not seen.is_gone:
+        elif not seen.is_gone or course.job is not None:
             self._accompany(unit, grant, course, seen)
-        elif course.job is not None:
-            pass  # its end is the next event
+        elif seen.load == "masked":
+            self._close(unit)  # its annotation is gone at the next reading, and the grant goes with it
         elif course.was_tried or course.failure:
             self._ended(unit, course, seen)
         elif self._judge.may_start(unit):
@@ -166,16 +155,22 @@ class Keeper:
         )
 
     def _accompany(self, unit: UnitName, grant: Grant, course: _Course, seen: LocalUnit) -> None:
-        """Keep the gate of a unit that is up, on its way up, or on its way down."""
-        if seen.job == "stop" or (seen.is_down and not seen.job):
+        """Keep the gate of a unit that is up, on its way up, or on its way down.
+
+        PID 1 may not have told yet of a job that this node asked for.
+        """
+        is_ending = seen.job == "stop" or (seen.is_down and not seen.job and course.job is None)
+        if is_ending or course.is_being_stopped:
             # The next start waits at the gate until nothing is left of this one.
             self._close(unit)
         else:
             is_running = unit in self._open
             self._set_gate(unit, grant, is_open=self._judge.may_start(unit, is_running=is_running))
-            course.was_tried = course.was_tried or seen.is_up or unit in self._open
-            if unit in self._open and (seen.is_up or seen.is_populated):
+            if unit not in self._open:
+                course.was_shut = True
+            elif seen.is_up or seen.is_populated:
                 course.was_shut = False
+            course.was_tried = course.was_tried or seen.is_up or unit in self._open
             course.was_up = course.was_up or seen.is_up
 
     def _take_down(self, unit: UnitName, course: _Course, seen: LocalUnit) -> None:
@@ -192,7 +187,7 @@ class Keeper:
             pass  # a start job waits at the gate, where it says what is wanted; leftovers heed no job
         elif course.job is None and seen.job not in _DOWN_JOBS and not self._desk.is_stopping:
             # In a shutdown PID 1 has stop jobs of its own, ordered behind the drain: ours would wait for it.
-            course.job = self._desk.stop(unit)
+            course.job, course.is_being_stopped = self._desk.stop(unit), True
 
     def _ended(self, unit: UnitName, course: _Course, seen: LocalUnit) -> None:
         """Draw the conclusion from a unit that was tried and is down, though it is wanted."""
@@ -203,7 +198,8 @@ class Keeper:
             course.was_tried = False
             self._desk.touch([unit])
         elif self._was_skipped(unit, course, seen):
-            course.was_tried = False
+            course.was_tried = course.was_shut = False
+            self._desk.touch([unit])
         elif seen.active == "failed" or course.failure:
             self._release(unit, course, Ending.FAILED, course.failure or f"result '{seen.result}'")
         else:
@@ -223,9 +219,8 @@ class Keeper:
         is_going = self._desk.is_leaving or self._desk.is_stopping
         if is_going and not self._desk.is_known_to_go:
             return  # given back now, the grant would come again
-        if self._desk.was_closed_lately(unit):
-            self._settling[unit] = Usec(self._desk.closed_at[unit] + SETTLE_USEC)
-            return
+        if self._desk.is_in_doubt(unit):
+            return  # it is looked at again when it was read
         course.is_released = True
         self._barriers.paused.pop(unit, None)
         self._desk.report(
@@ -303,13 +298,13 @@ class Keeper:
         units = [unit for unit, spec in specs.items() if spec.is_exclusive]
         units += [unit for unit in self._courses if unit not in specs]
         desk = self._desk
-        return any(not desk.seen(unit).is_still or desk.was_closed_lately(unit) for unit in units)
+        return any(not desk.seen(unit).is_still or desk.is_in_doubt(unit) for unit in units)
 
     def close_all(self) -> bool:
         """Close every gate; return whether a start may have passed one that has not shown yet."""
         for unit in list(self._open):
             self._close(unit)
-        return any(map(self._desk.was_closed_lately, self._desk.closed_at))
+        return self._desk.has_doubts
 
     def _set_gate(self, unit: UnitName, grant: Grant, *, is_open: bool) -> None:
         if is_open and grant.epoch != EPOCH_NONE and not self._desk.may_open:
@@ -322,15 +317,16 @@ class Keeper:
 
     def _close(self, unit: UnitName) -> None:
         if self._open.pop(unit, None) is not None:
-            self._desk.closed_at[unit] = self._desk.now
-            self._desk.put(RemoveGrant(unit=unit))
-            course, seen = self._courses.get(unit), self._desk.seen(unit)
-            if course is not None and (course.job is not None or not seen.is_gone):
-                course.was_shut = True
+            self._desk.close(unit)
 
     def is_open(self, unit: UnitName) -> bool:
         """Whether the gate of a unit is open."""
         return unit in self._open
+
+    def is_starting(self, unit: UnitName) -> bool:
+        """Whether a start of an exclusive unit is under way that nobody asked for but the keeper."""
+        course = self._courses.get(unit)
+        return course is not None and course.job is not None and not course.is_being_stopped
 
     def _export(self, unit: UnitName) -> None:
         desk, seen, hold = self._desk, self._desk.seen(unit), self._desk.seen(hold_of(unit))
@@ -370,7 +366,7 @@ class Keeper:
         course = self._courses.get(unit)
         if course is None or course.job != job:
             return
-        course.job = None
+        course.job, course.is_being_stopped = None, False
         if result == "unknown" and self._desk.seen(unit).is_gone:
             course.was_tried = False  # PID 1 never took it, or there would be a job or a unit that is up
         elif result in ("failed", "timeout", "dependency", "error") and self._desk.seen(unit).is_gone:

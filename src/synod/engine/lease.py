@@ -65,6 +65,7 @@ class Lease:
         self._desk = desk
         self._confirm = confirm
         self.timing = timing
+        self._stop_at: Final = timing.stop_at
         self.leader: NodeName | None = None
         self._nonce = 0
         self._base: Usec | None = None
@@ -84,8 +85,8 @@ class Lease:
         """When to renew, or when the lease passes one of its marks."""
         marks = [] if self._renew_at is None else [self._renew_at]
         since = self._base if self._base is not None else self._begun_at
-        if since is not None and since + self.timing.stop_at > self._desk.now:
-            marks.append(Usec(since + self.timing.stop_at))
+        if since is not None and since + self._stop_at > self._desk.now:
+            marks.append(Usec(since + self._stop_at))
         return min(marks, default=None)
 
     @property
@@ -105,13 +106,13 @@ class Lease:
     @property
     def is_fresh(self) -> bool:
         """Whether exclusive units may start and go on."""
-        return self.age is not None and self.age < self.timing.stop_at
+        return self._base is not None and self._desk.now - self._base < self._stop_at
 
     @property
     def is_running_out(self) -> bool:
         """Whether exclusive units have to stop; a new agent gets the same time for its first answer."""
         since = self._base if self._base is not None else self._begun_at
-        return since is not None and self._desk.now - since >= self.timing.stop_at
+        return since is not None and self._desk.now - since >= self._stop_at
 
     @property
     def fed_until(self) -> Usec:

@@ -38,7 +38,7 @@ class Mirrors:
     @property
     def deadline(self) -> Usec | None:
         """When the first mirror has lingered long enough."""
-        return min((Usec(since + LINGER_USEC) for since in self._idle_since.values()), default=None)
+        return Usec(min(self._idle_since.values()) + LINGER_USEC) if self._idle_since else None
 
     def look(self, provider: UnitName) -> None:
         """Bring the mirrors of one provider in line."""

@@ -159,7 +159,7 @@ class Node:
                 self.desk.report(MessageId.STORAGE_FAILED, PRIORITY_ERROR, text)
                 self._parts.lease.forgo()
                 self._log.post(log_events.PersistFailed(seq=seq))
-            case events.UnitSeen() | events.JobDone() | events.SpecsLoaded():
+            case events.UnitSeen() | events.Looked() | events.JobDone() | events.SpecsLoaded():
                 self._digest_units(event)
             case (
                 events.PeerThought()
@@ -172,11 +172,16 @@ class Node:
             case _:
                 self._digest_local(event)
 
-    def _digest_units(self, event: events.UnitSeen | events.JobDone | events.SpecsLoaded) -> None:
+    def _digest_units(
+        self, event: events.UnitSeen | events.Looked | events.JobDone | events.SpecsLoaded
+    ) -> None:
         parts = self._parts
         match event:
             case events.UnitSeen(unit=unit):
                 self._see(unit)
+            case events.Looked(look=look, unit=unit):
+                self._see(unit)
+                self.desk.looked(look)
             case events.JobDone(job=job, result=result, unit=unit, text=text):
                 self._see(unit)
                 self.desk.job_done(job)

@@ -44,7 +44,7 @@ class Orders:
     @property
     def deadline(self) -> Usec | None:
         """When the first answer is overdue."""
-        return min((given.deadline for given in self._given.values()), default=None)
+        return min(given.deadline for given in self._given.values()) if self._given else None
 
     def give(self, client: int, unit: UnitName, verb: str) -> bool:
         """Send an order to every node that runs the unit; return whether there is one."""

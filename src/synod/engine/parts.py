@@ -96,7 +96,6 @@ class Parts:
         self.ticking: Final[tuple[Ticking, ...]] = (
             self.proposals,
             self.barriers,
-            self.keeper,
             self.mirrors,
             self.clients,
             self.holds,

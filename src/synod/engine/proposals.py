@@ -46,7 +46,9 @@ class Proposals:
     @property
     def deadline(self) -> Usec | None:
         """When the next repetition or expiry is due."""
-        return min((min(one.retry_at, one.deadline) for one in self._waiting.values()), default=None)
+        if not self._waiting:
+            return None
+        return min(min(one.retry_at, one.deadline) for one in self._waiting.values())
 
     def put(self, command: Command, settled: Settled, *, patience: Usec = PATIENCE_USEC) -> None:
         """Propose a command."""

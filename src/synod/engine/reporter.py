@@ -21,7 +21,7 @@ from synod.model.command import (
     SpecReport,
 )
 from synod.model.rows import Row
-from synod.model.spec import digest
+from synod.model.spec import UnitSpec, digest
 from synod.model.state import Change
 from synod.model.unit import DOWN_STATES
 
@@ -41,6 +41,8 @@ class Reporter:
         """Nodes that this one could fence; None until its devices have been asked."""
         self._is_registering = False
         self._is_reporting = False
+        self._compared: tuple[int, dict[UnitName, UnitSpec]] | None = None
+        """The entry up to which the log was found to know these annotations: they are compared once."""
         self._observed: dict[UnitName, str] = {}
         self._observe_at: Usec | None = None
 
@@ -68,7 +70,7 @@ class Reporter:
         elif desk.are_units_read and desk.is_settled:
             # With a fence device for this node its units need no fuse, and run on without a quorum. A fuse
             # is promised only while it burns, or while nothing needs it; it is recalled at any time.
-            has_fuse = not desk.state.fencers(desk.me)
+            has_fuse = not desk.is_fenceable
             if row.has_fuse != has_fuse and (desk.is_guarded or not has_fuse):
                 self._register(has_fuse=has_fuse)
             self._report_specs()
@@ -87,15 +89,27 @@ class Reporter:
                 desk.is_registered = True
                 desk.touch([*desk.specs, *desk.state.rows])
 
-        before = desk.state.nodes[desk.me].boot
-        desk.is_fresh = desk.is_fresh or before != desk.boot
-        command = SetNode(node=desk.me, state=NodeState.ONLINE, boot=desk.boot, has_fuse=has_fuse)
+        row = desk.state.nodes[desk.me]
+        desk.is_fresh = desk.is_fresh or row.boot != desk.boot
+        command = SetNode(
+            node=desk.me,
+            state=NodeState.ONLINE,
+            boot=desk.boot,
+            has_fuse=has_fuse,
+            # What is said of a fuse holds for this agent: it may end before the word is in the log.
+            since=row.since if has_fuse is not None else None,
+        )
         self._proposals.put(command, settled, patience=FOR_EVER)
 
     def _report_specs(self) -> None:
-        if self._is_reporting:
-            return
         desk = self._desk
+        if self._is_reporting or (
+            self._compared is not None
+            and self._compared[0] == desk.state.applied
+            and self._compared[1] is desk.specs
+        ):
+            return
+        self._compared = (desk.state.applied, desk.specs)
         known = {
             unit: row.reports[desk.me] for unit, row in desk.state.rows.items() if desk.me in row.reports
         }
@@ -106,7 +120,7 @@ class Reporter:
         self._is_reporting = True
 
         def settled(_: Change | None) -> None:
-            self._is_reporting = False
+            self._is_reporting, self._compared = False, None
 
         reports = tuple(
             SpecReport(unit=unit, spec=desk.specs.get(unit), is_running=self._is_stray(unit))

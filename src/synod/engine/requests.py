@@ -9,9 +9,13 @@ from synod.model.command import RoleWish
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """synod-gate@: may the unit start here? Else start it where it belongs, and wait."""
+    """synod-gate@: may the unit start here? Else start it where it belongs, and wait.
+
+    ``job`` is the type of the unit's own job at this moment: a gate outlives the start that brought it.
+    """
 
     unit: UnitName
+    job: str = "start"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +29,7 @@ class Want:
 class ReleaseHold:
     """synod-hold@ stops: may the unit go down? ``job`` is the type of the unit's own job at this moment.
 
+    Whoever asks has told the node of the hold before, by a read that is not older than the question.
     The stop of a masked unit says that it must not run on this node, and nothing of the other nodes.
     """
 

@@ -98,6 +98,10 @@ class SetNode:
     """Whether the node resets itself when it cannot renew its lease: then its silence ends (safety section
     3). None leaves it as it is; a new incarnation has a fuse until it says otherwise.
     """
+    since: int | None = None
+    """Take effect only while this entry is the last one about the node's state: a promise must not come true
+    after a farewell.
+    """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -166,10 +166,10 @@ class ClusterState:
             return Change(refusal=f"'{command.node}' is not a node of this cluster")
         if not command.boot and row.state in (NodeState.LEFT, NodeState.LEAVING, NodeState.UNMANAGED):
             return Change(refusal=f"'{command.node}' said itself that it is {row.state}")
+        if command.since is not None and command.since != row.since:
+            return Change(refusal=f"'{command.node}' is {row.state} by a later word")
         if row.state is NodeState.FENCED and command.boot in ("", row.boot):
-            return Change(
-                refusal=f"this incarnation of '{command.node}' was fenced; nothing of it may come back"
-            )
+            return Change(refusal=f"this incarnation of '{command.node}' was fenced; it may not come back")
         units: list[UnitName] = []
         if command.boot and command.boot != row.boot:
             # Nothing survives a reboot: the new incarnation is the proof for the grants of the old one.

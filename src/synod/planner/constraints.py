@@ -78,7 +78,13 @@ def _partners(state: ClusterState, spec: UnitSpec, node: NodeName, placed: Place
         if node not in placed.get(other, ()):
             continue
         row = state.rows.get(other)
-        is_weaker = row is not None and row.spec is not None and row.spec.priority < spec.priority
+        # A unit that has to be there as well cannot make room: sent away, it would come back at once.
+        is_weaker = (
+            row is not None
+            and row.spec is not None
+            and row.spec.priority < spec.priority
+            and other not in spec.colocate_with
+        )
         says = (
             f"SeparateFrom={other}, which is placed there"
             if other in spec.separate_from

@@ -4,7 +4,7 @@
 import sys
 
 from synod.base.usec import USEC_PER_SEC
-from synod.sim.faults import make_storm, play
+from synod.sim.storms import make_storm, play
 from synod.sim.world import World
 
 

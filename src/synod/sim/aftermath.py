@@ -51,18 +51,20 @@ def attend(world: World) -> None:
                 world.synodctl(leader.name, Drain(node=name, is_drained=False))
 
 
-def converge(world: World) -> None:
-    """Require that every unit comes to where it is wanted, and stays there."""
-    until = world.clock.now + CONVERGENCE_USEC
-    while unrest(world):
-        if world.clock.now >= until:
-            raise StuckError(f"seed {world.seed}: no rest: {'; '.join(unrest(world))}")
+def converge(world: World, *, rest_usec: int) -> None:
+    """Require that every unit comes to where it is wanted, and stays there for a while.
+
+    What the storm has left under way may disturb the rest once more, a fence device's late success for one.
+    """
+    until, since = world.clock.now + CONVERGENCE_USEC, world.clock.now
+    while since + rest_usec > world.clock.now:
         attend(world)
         world.run(LOOK_USEC)
-    world.run(12 * USEC_PER_SEC)
-    left = unrest(world)
-    if left:
-        raise StuckError(f"seed {world.seed}: it does not stay at rest: {'; '.join(left)}")
+        reasons = unrest(world)
+        if reasons:
+            since = world.clock.now
+        if since >= until:
+            raise StuckError(f"seed {world.seed}: no rest: {'; '.join(reasons)}")
 
 
 def agree(world: World) -> None:
@@ -114,14 +116,15 @@ def _unrest_of(world: World, node: Node, unit: UnitName) -> str:
 
 
 def _hangs(world: World, node: Node, unit: UnitName, seen: tuple[UnitName, ...] = ()) -> bool:
-    """Whether a unit waits for one that runs everywhere and has failed everywhere.
+    """Whether a unit waits for one that runs everywhere and has failed, or was stopped, everywhere.
 
-    Nobody but its own administrator starts such a unit again.
+    Nobody but its own administrator starts such a unit again; After= waits for it as well.
     """
     row = node.state.rows.get(unit)
     if row is None or row.spec is None or unit in seen:
         return False
     if not row.spec.is_exclusive:
         return not any(is_active(machine, unit) for machine in world.machines.values())
-    names = (*row.spec.requires, *row.spec.binds_to, *row.spec.colocate_with)
+    after = [name for name in row.spec.after if name in node.state.rows and node.state.rows[name].is_wanted]
+    names = (*row.spec.requires, *row.spec.binds_to, *row.spec.colocate_with, *after)
     return any(_hangs(world, node, name, (*seen, unit)) for name in names)

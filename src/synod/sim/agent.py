@@ -7,7 +7,7 @@ What it hears of PID 1 comes late and in order, and may skip states that did not
 from collections.abc import Callable
 from typing import Final, Protocol, assert_never
 
-from synod.base.ids import Epoch, NodeName, UnitName
+from synod.base.ids import NodeName, UnitName
 from synod.base.usec import USEC_PER_MSEC
 from synod.engine import effects, events
 from synod.engine.guard import FUSE
@@ -18,7 +18,7 @@ from synod.ledger.effects import Persist
 from synod.model.spec import UnitSpec
 from synod.model.unit import LocalUnit
 from synod.sim.clock import Dice, Timekeeper
-from synod.sim.definitions import GRANT, LEASE, STOP, UP
+from synod.sim.definitions import GRANT, LEASE, STOP, UP, UnitFiles
 from synod.sim.disk import Disk
 from synod.sim.gossiper import Gossiper
 from synod.sim.network import Network
@@ -49,7 +49,10 @@ class Machine(Protocol):
     name: NodeName
     disk: Disk
     services: ServiceManager
+    files: UnitFiles
     run: dict[str, int]
+    news_usec: int
+    """Longest time until the agent hears what PID 1 says; the shortest is a tenth of it."""
 
     @property
     def specs(self) -> dict[UnitName, UnitSpec]:
@@ -221,11 +224,14 @@ class Agent:
 
     def ask(self, request: Request, replied: Replied) -> int:
         """Take a client's request; return its number."""
-        self._client += 1
-        self._clients[self._client] = replied
-        client = self._client
+        client = self._enter(replied)
         self.step(events.Asked(client=client, request=request))
         return client
+
+    def _enter(self, replied: Replied) -> int:
+        self._client += 1
+        self._clients[self._client] = replied
+        return self._client
 
     def serve(self, waiter: Waiter, exited: Callable[[Waiter, int, str], None]) -> None:
         """Take a waiter's question."""
@@ -233,22 +239,30 @@ class Agent:
         request: Request
         match waiter.verb:
             case "place":
-                request = Place(unit=subject)
+                request = Place(unit=subject, job=self.machine.services.job_of(subject))
             case "want":
                 request = Want(unit=subject)
             case "release":
-                request = ReleaseHold(unit=subject, job=self.machine.services.job_of(subject))
+                seen = self.machine.services.show(subject)
+                request = ReleaseHold(unit=subject, job=seen.job, is_masked=seen.load == "masked")
             case _:
                 request = LeaveForShutdown()
-        self._waiters[self._client + 1] = waiter
-        self.ask(request, lambda status, text: exited(waiter, status, text))
+        client = self._enter(lambda status, text: exited(waiter, status, text))
+        self._waiters[client] = waiter
+        asked = events.Asked(client=client, request=request)
+        if isinstance(request, ReleaseHold):
+            # What is known of the hold must not be older than its question.
+            self._read(waiter.unit)
+            self._hear(asked)
+        else:
+            self.step(asked)
 
     def hang_up(self, waiter: Waiter) -> None:
         """Note that a waiter was killed."""
         for client, known in list(self._waiters.items()):
             if known is waiter and client in self._clients:
                 del self._clients[client], self._waiters[client]
-                self.step(events.ClientGone(client=client))
+                self._hear(events.ClientGone(client=client))
 
     def stop(self, done: Callable[[], None]) -> None:
         """Say that the agent ends while units run on."""
@@ -263,7 +277,7 @@ class Agent:
     def _load_specs(self) -> None:
         units = [self._look(unit) for unit in self.machine.services.loaded() if self._is_watched(unit)]
         self._are_units_read = True
-        self.step(
+        self._hear(
             events.SpecsLoaded(specs=tuple(self.machine.specs.values()), units=tuple(filter(None, units)))
         )
 
@@ -275,14 +289,13 @@ class Agent:
 
         def read() -> None:
             del self._signalled[unit]
-            known = self._look(unit)
-            if known is not None:
-                self._hear(events.UnitSeen(unit=known))
+            self._read(unit)
 
         self._later(self._dice.below(USEC_PER_MSEC), read)
 
     def _is_watched(self, unit: UnitName) -> bool:
-        return unit in self.machine.specs or unit.startswith(_SEEN)
+        files = self.machine.files
+        return unit in files.specs or unit in files.masked or unit.startswith(_SEEN)
 
     def _look(self, unit: UnitName) -> LocalUnit | None:
         known = self.machine.services.show(unit)
@@ -290,10 +303,20 @@ class Agent:
         self._told[unit] = known
         return known if is_news else None
 
-    def _hear(self, event: events.UnitSeen | events.JobDone) -> None:
+    def _read(self, unit: UnitName) -> None:
+        known = self._look(unit)
+        if known is not None:
+            self._hear(events.UnitSeen(unit=known))
+
+    def _hear(self, event: events.Event) -> None:
         """Deliver what was read, in the order in which it was read."""
-        self._heard_until = max(self._heard_until, self._clock.now + self._dice.below(2 * USEC_PER_MSEC))
+        delay = self._dice.between(self.machine.news_usec // 10, self.machine.news_usec)
+        self._heard_until = max(self._heard_until, self._clock.now + delay)
         self._clock.after(self._heard_until - self._clock.now, lambda: self.step(event))
+
+    def _show(self, look: int, unit: UnitName) -> None:
+        known = self._told[unit] = self.machine.services.show(unit)
+        self._hear(events.Looked(look=look, unit=known))
 
     def _run(self, effect: effects.RunJob) -> None:
         self._called_until = max(self._called_until, self._clock.now + self._dice.below(USEC_PER_MSEC))
@@ -329,6 +352,8 @@ class Agent:
                 self._gossip(gossip.MemberRemoved(name=peer))
             case effects.RunJob():
                 self._run(effect)
+            case effects.Look(look=look, unit=unit):
+                self._later(self._dice.below(USEC_PER_MSEC), lambda: self._show(look, unit))
             case effects.Report():
                 machine.note(effect)
             case effects.Left():
@@ -396,17 +421,3 @@ class Agent:
             self.step(events.PersistFailed(seq=seq, reason=reason))
         else:
             self.step(events.Persisted(seq=seq))
-
-
-def gates_of(run: dict[str, int]) -> dict[UnitName, Epoch]:
-    """Return the grants that an earlier agent left in /run/synod."""
-    return {
-        UnitName(path.removeprefix(GRANT)): Epoch(epoch)
-        for path, epoch in run.items()
-        if path.startswith(GRANT)
-    }
-
-
-def units_below(run: dict[str, int], folder: str) -> tuple[UnitName, ...]:
-    """Return the units for which an earlier agent left a file in a folder of /run/synod."""
-    return tuple(UnitName(path.removeprefix(folder)) for path in run if path.startswith(folder))

@@ -26,8 +26,6 @@ NEWS_USEC: Final = 10 * USEC_PER_SEC
 """How long the news of a lost provider may take to reach everyone: silence, an election, silence again."""
 ANSWER_USEC: Final = 100 * USEC_PER_MSEC
 """How long the answer to a hold, and what PID 1 does with it, may take."""
-BOUND_USEC: Final = 8 * USEC_PER_SEC
-"""How long a BindsTo= unit may outlive its provider: a loss is noticed, agreed on, and the unit stops."""
 
 
 class ViolationError(AssertionError):
@@ -79,7 +77,10 @@ class CopiesChecker(Checker):
 
 
 class OrderChecker(Checker):
-    """I3: a dependant runs only between its provider's start and stop, wherever the two run."""
+    """I3: a dependant runs only between its provider's start and stop, wherever the two run.
+
+    I8: whatever the order, nothing starts without what it requires or is bound to.
+    """
 
     def __init__(self, machines: Machines, clock: Clock) -> None:
         self._machines = machines
@@ -120,11 +121,12 @@ class OrderChecker(Checker):
             if machine.services.show(unit).active != "deactivating":
                 self._crashed[unit] = self._clock.now
             return
-        for provider in _ordered_providers(spec):
+        for provider in (*spec.requires, *spec.binds_to):
             is_up = any(is_active(other, provider) for other in self._machines.values())
             if not is_up and not self._may_be_unknown(machine, provider):
+                law = "I3" if provider in spec.after else "I8"
                 raise ViolationError(
-                    f"I3 start: {unit} starts on {machine.name} while {provider} is up nowhere"
+                    f"{law} start: {unit} starts on {machine.name} while {provider} is up nowhere"
                 )
 
     def _note(self, machine: Machine, unit: UnitName, new: str) -> bool:
@@ -175,55 +177,6 @@ def _ordered_providers(spec: UnitSpec) -> list[UnitName]:
     return [name for name in (*spec.requires, *spec.binds_to) if name in spec.after]
 
 
-class BoundChecker(Checker):
-    """I8: a BindsTo= unit does not outlive its provider, as far as the log reaches its node."""
-
-    def __init__(self, machines: Machines, clock: Clock) -> None:
-        self._machines = machines
-        self._clock = clock
-        self._quorate_since: dict[NodeName, int | None] = {}
-        self._changed: dict[tuple[NodeName, UnitName], int] = {}
-
-    def stepped(self, machine: Machine, effects: tuple[Effect, ...]) -> None:
-        """Note since when the log reaches the node."""
-        node = machine.agent.node if machine.agent is not None else None
-        is_quorate = node is not None and node.ledger.quorate and node.desk.is_settled
-        if not is_quorate:
-            self._quorate_since[machine.name] = None
-        elif self._quorate_since.get(machine.name) is None:
-            self._quorate_since[machine.name] = self._clock.now
-
-    def moved(self, machine: Machine, unit: UnitName, old: str, new: str) -> None:
-        """Look again some time after a provider went down."""
-        if (old == "active") == (new == "active"):
-            return
-        self._changed[machine.name, unit] = self._clock.now
-        if old == "active":
-            self._clock.after(BOUND_USEC + USEC_PER_SEC, lambda: self._look(unit))
-
-    def _look(self, provider: UnitName) -> None:
-        for machine in self._machines.values():
-            since = self._quorate_since.get(machine.name)
-            if machine.agent is None or since is None or since + BOUND_USEC > self._clock.now:
-                continue
-            for unit, spec in machine.specs.items():
-                if provider in spec.binds_to and self._has_outlived(machine, unit, provider):
-                    raise ViolationError(f"I8 bound: {unit} runs on {machine.name}, {provider} is long gone")
-
-    def _has_outlived(self, machine: Machine, unit: UnitName, provider: UnitName) -> bool:
-        limit = self._clock.now - BOUND_USEC
-        if machine.services.job_of(unit) == "stop":
-            return False  # it waits for what is bound to itself, however long that takes
-        if not is_active(machine, unit) or self._changed.get((machine.name, unit), 0) > limit:
-            return False
-        if machine.services.job_of(unit) == "stop":
-            return False  # its own barrier holds it up
-        return all(
-            not is_active(other, provider) and self._changed.get((other.name, provider), 0) <= limit
-            for other in self._machines.values()
-        )
-
-
 @dataclass(slots=True)
 class _Image:
     """One node's log as it asked for it to be written."""
@@ -267,7 +220,8 @@ class LogChecker(Checker):
             raise ViolationError(
                 f"election safety: {self._leaders[ledger.term]} and {machine.name} in {ledger.term}"
             )
-        self._commit(machine, image, ledger.commit_index, ledger.voters)
+        if ledger.commit_index > image.commit:
+            self._commit(machine, image, ledger.commit_index, ledger.voters)
 
     def _persist(self, machine: Machine, image: _Image, persist: Persist) -> None:
         if persist.truncate_from is not None:
@@ -304,19 +258,3 @@ class LogChecker(Checker):
                 known[entry.req] = None
                 state.apply(decode_command(entry.payload), entry.index)
         return state
-
-
-Watchers = tuple[Checker, ...]
-
-
-def all_checkers(machines: Machines, clock: Clock) -> tuple[LogChecker, Watchers]:
-    """Return the checker of the log, and all checkers."""
-    log = LogChecker(machines)
-    return log, (
-        log,
-        CopiesChecker(machines),
-        OrderChecker(machines, clock),
-        BoundChecker(machines, clock),
-    )
-
-

@@ -7,7 +7,7 @@ Held equal by hand to generators/synod-generator and units/; conditions are path
 from dataclasses import dataclass, field
 from typing import Final
 
-from synod.base.ids import UnitName
+from synod.base.ids import Epoch, UnitName
 from synod.base.usec import USEC_PER_MSEC, USEC_PER_SEC
 from synod.engine.guard import FUSE
 from synod.model.spec import UnitSpec
@@ -129,6 +129,7 @@ class UnitFiles:
     specs: dict[UnitName, UnitSpec] = field(default_factory=dict)
     plain: dict[UnitName, None] = field(default_factory=dict)
     """Units that have a file whether they are annotated or not."""
+    masked: dict[UnitName, None] = field(default_factory=dict)
     _loaded: dict[UnitName, UnitFile] = field(default_factory=dict)
     _reverse: dict[UnitName, "Reverse"] | None = None
 
@@ -140,6 +141,12 @@ class UnitFiles:
             del self._loaded[unit]
         for spec in specs.values():
             self._loaded[spec.unit] = annotated(spec)
+
+    def mask(self, unit: UnitName) -> None:
+        """Take a unit's annotation and its edges away, as a mask and the reload after it do."""
+        self.load({name: spec for name, spec in self.specs.items() if name != unit})
+        self.masked[unit] = None
+        self._loaded[unit] = UnitFile(unit=unit)
 
     def get(self, unit: UnitName) -> UnitFile | None:
         """Return a unit's file, loading a template on demand."""
@@ -182,3 +189,17 @@ class Reverse:
 
 
 _NOBODY: Final = Reverse()
+
+
+def gates_of(run: dict[str, int]) -> dict[UnitName, Epoch]:
+    """Return the grants that an earlier agent left in /run/synod."""
+    return {
+        UnitName(path.removeprefix(GRANT)): Epoch(epoch)
+        for path, epoch in run.items()
+        if path.startswith(GRANT)
+    }
+
+
+def units_below(run: dict[str, int], folder: str) -> tuple[UnitName, ...]:
+    """Return the units for which an earlier agent left a file in a folder of /run/synod."""
+    return tuple(UnitName(path.removeprefix(folder)) for path in run if path.startswith(folder))

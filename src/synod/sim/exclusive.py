@@ -5,21 +5,17 @@ The simulated world knows the truth: which processes live, on nodes that are cut
 reset as well. The log says who may run them. The two are compared whenever either changes.
 """
 
-from typing import Final
-
-from synod.base.ids import NodeName, UnitName
+from synod.base.ids import UnitName
 from synod.engine.effects import Effect
 from synod.engine.guard import FUSE
 from synod.ledger.entries import ReqId
-from synod.model.command import Command, Desired, Fenced, Plan, Proof, SetNode, Wish, decode_command
+from synod.model.command import Command, Fenced, Plan, Proof, SetNode, decode_command
 from synod.model.rows import Row
 from synod.model.state import ClusterState
 from synod.sim.checkers import Checker, LogChecker, Machines, ViolationError
 from synod.sim.definitions import GRANT, LEASE
 from synod.sim.machine import Machine
-
-ASKS_MAX: Final = 64
-"""Requests for a lease that are remembered of each agent; older ones cannot be answered any more."""
+from synod.sim.words import Words
 
 
 class GrantChecker(Checker):
@@ -32,8 +28,7 @@ class GrantChecker(Checker):
         self._applied = 0
         self.state = ClusterState()
         """What the committed entries make, at this moment."""
-        self.stopped: dict[UnitName, None] = {}
-        """Units that somebody has typed a stop of."""
+        self.words = Words()
 
     def stepped(self, machine: Machine, effects: tuple[Effect, ...]) -> None:
         """Look at what was committed in this step."""
@@ -48,6 +43,7 @@ class GrantChecker(Checker):
             if not change.refusal:
                 self._follow(command)
                 granted = [order.unit for order in command.grants] if isinstance(command, Plan) else []
+                self.words.applied(command, entry.index, change)
                 for unit in change.units:
                     self._count(unit, is_planned=unit in granted)
 
@@ -116,12 +112,6 @@ class GrantChecker(Checker):
             machine = self._machines[command.node]
             if machine.boot == command.boot and self._needs_fuse(machine):
                 self._look_at_fuse(machine, "it is promised")
-        if (
-            isinstance(command, Wish)
-            and command.desired is Desired.STOPPED
-            and command.unit not in self.stopped
-        ):
-            raise ViolationError(f"wish: nobody asked for a stop of {command.unit}")
 
     def _needs_fuse(self, machine: Machine) -> bool:
         """Whether an exclusive unit runs on a machine, or may start there without its agent's doing."""
@@ -147,35 +137,3 @@ class GrantChecker(Checker):
                     f"I2 fuse: {left} us are left of it on {machine.name} after {age} us of the lease, "
                     f"when {occasion}"
                 )
-
-
-class LeaseChecker(Checker):
-    """A lease is never younger than the request that it was given for."""
-
-    def __init__(self) -> None:
-        self._asked: dict[NodeName, list[int]] = {}
-        self._lives: dict[NodeName, tuple[int, int]] = {}
-        self._counts: dict[NodeName, int] = {}
-
-    def stepped(self, machine: Machine, effects: tuple[Effect, ...]) -> None:
-        """Note requests, and look at the lease."""
-        agent = machine.agent
-        if agent is None:
-            return
-        lease, name = agent.node.lease, machine.name
-        life = (machine.boots, agent.node.desk.agent)
-        if self._lives.get(name) != life:
-            self._lives[name], self._asked[name], self._counts[name] = life, [], 0
-        asked = self._asked[name]
-        if lease.asked != self._counts[name]:
-            self._counts[name] = lease.asked
-            asked.append(machine.clock.now)
-            del asked[:-ASKS_MAX]
-        age = lease.age
-        if age is not None and age < lease.timing.lease and machine.clock.now - age not in asked:
-            raise ViolationError(f"lease: that of {name} counts from a moment at which it did not ask")
-
-
-def exclusive_checkers(machines: Machines, log: LogChecker) -> tuple[GrantChecker, LeaseChecker]:
-    """Return the checkers of this module."""
-    return GrantChecker(machines, log), LeaseChecker()

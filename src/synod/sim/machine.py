@@ -11,9 +11,9 @@ from synod.engine import effects, events
 from synod.engine.guard import FUSE
 from synod.engine.node import Node
 from synod.model.spec import UnitSpec
-from synod.sim.agent import Agent, gates_of, units_below
+from synod.sim.agent import Agent
 from synod.sim.clock import Clock, Dice, DriftingClock, Timekeeper
-from synod.sim.definitions import STOP, UP, Behaviour, UnitFiles
+from synod.sim.definitions import STOP, UP, Behaviour, UnitFiles, gates_of, units_below
 from synod.sim.disk import Disk
 from synod.sim.fuse import Fuse
 from synod.sim.network import Network
@@ -26,6 +26,8 @@ AGENT_STOP_USEC: Final = 20 * USEC_PER_SEC
 """TimeoutStopSec= of the agent."""
 HANG_USEC: Final = 10 * USEC_PER_SEC
 """WatchdogSec= of the agent."""
+NEWS_USEC: Final = 2 * USEC_PER_MSEC
+"""How long news of PID 1 are under way at most, on a machine that is not busy."""
 FENCE_USEC: Final = 1500 * USEC_PER_MSEC
 """What a fence device takes at most."""
 BOOT_PATIENCE_USEC: Final = 5 * USEC_PER_SEC
@@ -68,6 +70,7 @@ class Machine:
         self.behaviours: dict[UnitName, Behaviour] = {}
         self.enabled: list[UnitName] = []
         self.run: dict[str, int] = {}
+        self.news_usec = NEWS_USEC
         self.journal: list[tuple[int, str, UnitName | None, MessageId | None]] = []
         self.founders: tuple[NodeName, ...] = ()
         self.is_member = False
@@ -277,6 +280,11 @@ class Machine:
         self.services.reload()
         if self.agent is not None:
             self.agent.load_specs()
+
+    def mask(self, unit: UnitName) -> None:
+        """Mask a unit, as systemctl does; the agent reads the annotations when it gets round to it."""
+        self.files.mask(unit)
+        self.services.reload()
 
     # What the agent and PID 1 need
 

@@ -7,6 +7,7 @@ notifying service's.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
 from synod.base.ids import UnitName
@@ -50,7 +51,8 @@ class ServiceManager:
         if known is None:
             load = "loaded" if self._files.get(unit) is not None else "not-found"
             return LocalUnit(unit=unit, load=load)
-        return known.show(self.job_of(unit))
+        shown = known.show(self.job_of(unit))
+        return replace(shown, load="masked") if unit in self._files.masked else shown
 
     def runs(self, unit: UnitName) -> int:
         """Return how often a unit's process was started in this boot."""
@@ -256,7 +258,9 @@ class ServiceManager:
             return "done"
         if unit.file.needs_not and all(map(self._around.exists, unit.file.needs_not)):
             return "done"
-        if any(self._unit(other).active != "active" for other in unit.file.binds_to):
+        # Only with After= (unit_verify_deps() of systemd): without it both start at once, in any order.
+        ordered = (other for other in unit.file.binds_to if other in unit.file.after)
+        if any(self._unit(other).active != "active" for other in ordered):
             return "dependency"
         unit.life += 1
         unit.result = "success"

@@ -18,9 +18,11 @@ from synod.engine.requests import Admit, FoundCluster, KeepToken, Request, StopU
 from synod.ledger.effects import Persist
 from synod.model.command import RoleWish
 from synod.model.spec import UnitSpec
-from synod.sim.checkers import all_checkers, is_active
+from synod.sim.bonds import BondChecker
+from synod.sim.checkers import Checker, CopiesChecker, LogChecker, OrderChecker, is_active
 from synod.sim.clock import Clock, Dice
-from synod.sim.exclusive import exclusive_checkers
+from synod.sim.exclusive import GrantChecker
+from synod.sim.leases import LeaseChecker
 from synod.sim.machine import Machine, MakeNode
 from synod.sim.network import Network
 
@@ -72,9 +74,16 @@ class World:
         """Told of every event, for people."""
         self._trace = hashlib.sha256()
         self.steps = 0
-        self.log, checkers = all_checkers(self.machines, self.clock)
-        self.grants, leases = exclusive_checkers(self.machines, self.log)
-        self._checkers = (*checkers, self.grants, leases)
+        self.log = LogChecker(self.machines)
+        self.grants = GrantChecker(self.machines, self.log)
+        self._checkers: tuple[Checker, ...] = (
+            self.log,
+            CopiesChecker(self.machines),
+            OrderChecker(self.machines, self.clock),
+            BondChecker(self.machines, self.clock),
+            self.grants,
+            LeaseChecker(self.machines, self.clock),
+        )
         for name in map(NodeName, nodes):
             dice = self.dice.fork("machine", name)
             machine = Machine(name, self.clock, dice, self.network, self, make_node)
@@ -162,7 +171,7 @@ class World:
 
         machine = self[node]
         if verb == "stop":
-            self.grants.stopped[UnitName(unit)] = None
+            self.grants.words.stopped[UnitName(unit)] = None
         if machine.is_on:
             machine.services.run(verb, UnitName(unit), done)
         else:
@@ -174,7 +183,7 @@ class World:
         call = self._call(node, repr(request))
         agent = self[node].agent
         if isinstance(request, StopUnits):
-            self.grants.stopped[request.unit] = None
+            self.grants.words.stopped[request.unit] = None
         if agent is None:
             self._answer(call, 7, "the agent does not answer")
         else:
