@@ -105,6 +105,7 @@ def test_all_members_have_one_key_and_a_removed_one_has_an_old_one(cluster: Clus
     cluster.ok("node4", "synodctl", "join", "node1", "--token", token)
     cluster.wait(lambda: key(cluster, "node4") == before, "node4 has the key")
     assert {key(cluster, node) for node in NODES} == {before}
+    cluster.wait(lambda: cluster.states("node4").get("node4") == "online", "node4 knows itself")
     cluster.ok("node4", "synodctl", "leave")
     cluster.wait(
         lambda: cluster.run("node1", "synodctl", "remove", "node4").returncode == 0, "node4 is forgotten"

@@ -124,10 +124,17 @@ class Keeper:
             self._close(unit)  # its annotation is gone at the next reading, and the grant goes with it
         elif course.was_tried or course.failure:
             self._ended(unit, course, seen)
+        elif self._is_in_conflict(unit):
+            # The limit was lowered while the grant was on its way: of two grants one is not used.
+            self._release(unit, course, Ending.STOPPED, "more copies have been granted than may run")
         elif self._judge.may_start(unit):
             self._start(unit, grant, course)
         else:
             self._close(unit)
+
+    def _is_in_conflict(self, unit: UnitName) -> bool:
+        state = self._desk.state
+        return bool(adoption.conflict(self._desk.row(unit), state.nodes, state.specs))
 
     def _course(self, unit: UnitName, epoch: Epoch) -> _Course:
         course = self._courses.get(unit)
@@ -278,8 +285,13 @@ class Keeper:
             self._wishes[unit] = row.revision
 
     def _is_limited_elsewhere(self, unit: UnitName) -> bool:
-        """Whether a node that annotates the unit anew allows a number of copies only (safety rule 7.1)."""
-        state = self._desk.state
+        """Whether a node that annotates the unit anew allows a number of copies only (safety rule 7.1).
+
+        This node's own annotation may not have been reported yet.
+        """
+        state, own = self._desk.state, self._desk.specs.get(unit)
+        if own is not None and own.is_exclusive:
+            return True
         return adoption.limit(self._desk.row(unit), state.nodes, state.specs) is not None
 
     # Gates and exports

@@ -86,8 +86,10 @@ class GrantChecker(Checker):
 
     @staticmethod
     def _is_exclusive(machine: Machine, unit: UnitName) -> bool:
-        spec = machine.specs.get(unit)
-        return spec is not None and spec.is_exclusive
+        """Whether a unit is one by its file, and by what the agent has read of it."""
+        spec, agent = machine.specs.get(unit), machine.agent
+        known = agent.node.desk.specs.get(unit) if agent is not None else None
+        return spec is not None and spec.is_exclusive and (known is None or known.is_exclusive)
 
     # Leases and fuses
 
