@@ -141,7 +141,12 @@ class OrderChecker(Checker):
         return was_held
 
     def _may_be_unknown(self, machine: Machine, provider: UnitName) -> bool:
-        """Whether a node may not have heard of a provider's end: a crash, lately or while it was cut off."""
+        """Whether a node may not have heard of a provider's end: a crash, lately or while it was cut off.
+
+        An agent that stands still hears nothing; the fuse or the agent's own watchdog puts an end to that.
+        """
+        if machine.agent is not None and machine.agent.is_frozen:
+            return True
         if provider not in self._crashed:
             return False
         node = machine.agent.node if machine.agent is not None else None
