@@ -258,7 +258,9 @@ class Keeper:
         is_eligible = spec is not None and here is not None and not barred(spec, here)
         may_be_here = is_eligible and self._desk.is_settled
         is_open = may_be_here and self._judge.may_start(unit, is_running=unit in self._open)
-        if seen.is_down and self._is_limited_elsewhere(unit):
+        own = self._desk.specs[unit]
+        if own.is_exclusive or (seen.is_down and self._is_limited_elsewhere(unit)):
+            # With a number in this node's own annotation even an automatic restart waits for a grant.
             is_open = False
         self._set_gate(unit, Grant(instance=0, node=self._desk.me, epoch=EPOCH_NONE), is_open=is_open)
         if not self._desk.is_settled:
@@ -285,13 +287,8 @@ class Keeper:
             self._wishes[unit] = row.revision
 
     def _is_limited_elsewhere(self, unit: UnitName) -> bool:
-        """Whether a node that annotates the unit anew allows a number of copies only (safety rule 7.1).
-
-        This node's own annotation may not have been reported yet.
-        """
-        state, own = self._desk.state, self._desk.specs.get(unit)
-        if own is not None and own.is_exclusive:
-            return True
+        """Whether a node that annotates the unit anew allows a number of copies only (safety rule 7.1)."""
+        state = self._desk.state
         return adoption.limit(self._desk.row(unit), state.nodes, state.specs) is not None
 
     # Gates and exports
