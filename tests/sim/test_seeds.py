@@ -26,3 +26,8 @@ def test_the_schedules_do_something() -> None:
     commands = [call for world in worlds for call in world.calls]
     assert sum(call.status == 0 for call in commands) > len(commands) // 3
     assert any(call.status not in (0, None) for call in commands)
+
+
+@pytest.mark.parametrize("seed", [1147, 2270, 2720])
+def test_schedules_that_once_broke_something(seed: int) -> None:
+    play(make_storm(seed))

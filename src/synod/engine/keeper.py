@@ -202,7 +202,8 @@ class Keeper:
         if unit in self.only_here:
             return
         if unit in self._barriers.paused:
-            course.was_tried = False
+            # Also a start that failed while its provider was going down: it is made again with the provider.
+            course.was_tried, course.failure = False, ""
             self._desk.touch([unit])
         elif self._was_skipped(unit, course, seen):
             course.was_tried = course.was_shut = False
