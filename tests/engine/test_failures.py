@@ -285,6 +285,20 @@ def test_with_a_device_units_run_on_without_a_quorum_and_move_when_it_confirms()
     assert state_of(world, "b") is NodeState.FENCED
 
 
+def test_one_device_switches_a_node_off_and_the_others_leave_it_alone() -> None:
+    world, done = cluster(on("db", "b", "c")), []
+    world.run(3 * SEC)
+    with_devices(world, "b", "works", "a", "c")
+    systemctl(world, "a", "start", "db")
+    for name in "ac":
+        switch = world[name].switch_off
+        world[name].switch_off = lambda target, switch=switch: (done.append(target), switch(target))[1]  # type: ignore[misc]
+    world["b"].power_cut()
+    world.run_until(lambda: where(world, "db") == "c", "db runs on c", 5 * SEC)
+    world.run(10 * SEC)
+    assert done == ["b"]
+
+
 @pytest.mark.parametrize("behaviour", ["fails", "hangs"])
 def test_a_device_that_does_not_confirm_proves_nothing(behaviour: str) -> None:
     world = cluster(on("db", "b", "c"))

@@ -67,7 +67,9 @@ class Fencing:
     # The leader's side
 
     def order(self, name: NodeName, row: NodeRow) -> None:
-        """See to it that a device is at work, if there is one."""
+        """See to it that a device is at work, if there is one and no proof is on its way into the log."""
+        if name in self._telling:
+            return
         desk, case = self._desk, self._cases.setdefault(name, _Case())
         if case.fencer is not None:
             is_near = case.fencer == desk.me or case.fencer in desk.connected
