@@ -41,10 +41,14 @@ class Ours(Rig):
             self.run(first, "systemctl", "start", unit)
 
     def enable_fencing(self) -> None:
-        """Install the device; an agent that starts again touches no unit."""
+        """Install the device, and wait until it counts: no node needs its fuse any more.
+
+        An agent that starts again touches no unit, and asks its devices for the state of their nodes first.
+        """
         fence.install(self.lab)
         for node in NODES:
             self.run(node, "systemctl", "restart", "synod.service")
+        self.wait(lambda: not any(map(self._has_fuse, NODES)), "each node can be fenced", timeout=_KNOWN_SEC)
 
     def is_whole(self) -> bool:
         """Return whether every node sees every node online, and no row is in motion."""
@@ -53,6 +57,9 @@ class Ours(Rig):
     def leader(self) -> str:
         """Return the leader of the log."""
         return str(self._ask(NODES[0], "status").get("leader") or "")
+
+    def _has_fuse(self, node: str) -> bool:
+        return self.succeeds(node, "systemctl", "is-active", "--quiet", "synod-fuse.service")
 
     def _is_whole_to(self, node: str) -> bool:
         said = self._ask(node, "status")

@@ -15,7 +15,6 @@ from bench_failover.ours import Ours
 from bench_failover.rig import APP, DB, NODES
 from faults.copies import Copy, copies, install
 from synod.base.errors import SynodError
-from synod.lab import fence
 
 PAIR: Final = (DB, APP)
 SLOW_SEC: Final = 8
@@ -59,20 +58,6 @@ class Stage(Ours):
             text = _UNIT.format(name=unit, unit=unit, section=_SECTIONS[unit], stop=stop)
             for node in NODES:
                 self.lab.write(node, f"/etc/systemd/system/{unit}", text)
-
-    def enable_fencing(self) -> None:
-        """Install the device, and wait until no node needs its fuse any more."""
-        super().enable_fencing()
-        self.wait(lambda: not any(self.succeeds(node, "systemctl", "is-active", "-q", "synod-fuse.service")
-                                  for node in NODES), "each node can be fenced", timeout=_READY_SEC)
-
-    def disable_fencing(self) -> None:
-        """Take the device away, and wait until the holder's fuse burns."""
-        self.run_everywhere("rm", "-f", fence.DEVICE)
-        for node in NODES:
-            self.run(node, "systemctl", "restart", "synod.service")
-        self.wait(lambda: self.succeeds(self.holder(), "systemctl", "is-active", "-q", "synod-fuse.service"),
-                  "the holder's fuse burns", timeout=_READY_SEC)
 
     def put(self, source: Path, path: str) -> None:
         """Copy a file to all nodes."""
