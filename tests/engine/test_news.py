@@ -5,6 +5,7 @@ import pytest
 from scenario import DB, MSEC, SEC, becomes, behave, cluster, on, row, said, spec, systemctl, u, where
 
 from synod.base.messages import MessageId
+from synod.engine.guard import FUSE
 from synod.engine.requests import Place
 from synod.model.command import Desired
 from synod.sim.definitions import GRANT
@@ -124,3 +125,26 @@ def test_a_start_that_passed_the_gate_just_before_it_was_closed_is_not_overlooke
     world.systemctl("a", "start", u("db"))
     world.run(5 * SEC)  # the checkers look at the grant
     assert where(world, "db") in ("", "a")
+
+
+def test_a_start_that_pid_1_never_took_is_made_again() -> None:
+    world = cluster(on("db", "a"))
+    start = world.systemctl("b", "start", u("db"))
+    world.run_until(lambda: world["a"].services.show(FUSE).active == "active", "the fuse burns")
+    world["a"].is_reexecuting = True
+    world.run_until(lambda: bool(said(world["a"], MessageId.UNIT_STARTED, "db")), "the agent calls PID 1")
+    world.run(5 * MSEC)
+    world["a"].is_reexecuting = False
+    assert world.wait(start).status == 0
+    assert where(world, "db") == "a"
+    assert row(world, "db").failure is None
+
+
+def test_a_gate_that_waits_says_why_the_await_beside_it_was_refused() -> None:
+    """A unit that is new to the log is waited for, and its unknown provider is not."""
+    world = cluster()
+    world["c"].reload({u("new"): on("new", "b", requires="ghost", after="ghost")})
+    world.run_until(lambda: u("new") in world["c"].agent.node.state.rows, "it is reported", 5 * SEC)  # type: ignore[union-attr]
+    assert systemctl(world, "c", "start", "new").status != 0
+    reason = "no node of the cluster has an annotated unit 'ghost.service'"
+    assert any(reason in text for text in said(world["c"], MessageId.UNIT_REFUSED, "new"))

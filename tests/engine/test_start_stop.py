@@ -355,12 +355,19 @@ def test_a_start_of_a_unit_long_known_to_have_no_place_is_refused_at_once() -> N
     assert world.clock.now - before < SEC
 
 
+@pytest.mark.parametrize("delay_usec", [0, 1 * MSEC, 2 * MSEC, 3 * MSEC, 5 * MSEC, 200 * MSEC])
 @pytest.mark.parametrize(("first", "second"), [("db", "near"), ("near", "db")])
-def test_a_pair_that_is_colocated_starts_in_one_transaction(first: str, second: str) -> None:
-    world = cluster(on("db", "b"), spec("near", colocate_with="db"))
-    calls = [world.systemctl("a", "start", u(name)) for name in (first, second)]
-    assert [world.wait(call).status for call in calls] == [0, 0]
-    assert (where(world, "db"), where(world, "near")) == ("b", "b")
+def test_a_pair_that_is_colocated_starts_in_one_transaction(
+    first: str, second: str, delay_usec: int
+) -> None:
+    for seed in range(6):
+        world = cluster(on("db", "b"), spec("near", colocate_with="db"), seed=seed)
+        world.run(3 * SEC)  # neither is new to the log
+        calls = [world.systemctl("a", "start", u(first))]
+        world.run(delay_usec)
+        calls += [world.systemctl("a", "start", u(second))]
+        assert [world.wait(call).status for call in calls] == [0, 0], seed
+        assert (where(world, "db"), where(world, "near")) == ("b", "b")
 
 
 def test_a_unit_is_refused_when_nobody_starts_the_one_it_goes_with() -> None:
@@ -378,3 +385,15 @@ def test_a_provider_is_placed_where_the_unit_that_asked_for_it_can_follow(seed: 
     world = cluster(spec("db"), web, seed=seed)
     assert systemctl(world, "b", "start", "web").status == 0
     assert (where(world, "db"), where(world, "web")) == ("c", "c")
+
+
+def test_a_unit_waits_while_the_one_it_goes_with_is_taken_over() -> None:
+    world = cluster(on("db", "b", "c"), spec("near", colocate_with="db"))
+    world.run(3 * SEC)
+    systemctl(world, "a", "start", "db")
+    home = where(world, "db")
+    other = "c" if home == "b" else "b"
+    world[home].power_cut()
+    world.run(2 * SEC)
+    assert systemctl(world, "a", "start", "near").status == 0
+    assert (where(world, "db"), where(world, "near")) == (other, other)

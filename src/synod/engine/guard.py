@@ -127,7 +127,8 @@ class Guard:
             self._lease.hurry()
 
     def _run(self, verb: str) -> None:
-        if self._job is None:
+        # While PID 1 cannot be asked there will be news of the fuse as soon as it can.
+        if self._job is None and self._desk.seen(FUSE).active != "unknown":
             self._job = (self._desk.run(verb, FUSE), verb)
 
     def job_done(self, job: int) -> None:

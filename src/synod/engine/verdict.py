@@ -145,7 +145,7 @@ class Judge:
         row = self._desk.row(unit)
         for name in row.spec.colocate_with if row.spec is not None and not row.grants else ():
             partner = self._desk.row(name)
-            if name in path or partner.grants or not partner.is_wanted:
+            if name in path or not partner.is_wanted or self._readiness.is_up(name):
                 continue
             below = self.verdict(name, path)
             if below.prospect is Prospect.WAITING:

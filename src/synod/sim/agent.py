@@ -68,6 +68,7 @@ class Machine(Protocol):
         """Forget the log and the keys."""
 
     incarnation: str
+    is_reexecuting: bool
 
     @property
     def devices(self) -> dict[NodeName, str]:
@@ -322,7 +323,10 @@ class Agent:
         self._called_until = max(self._called_until, self._clock.now + self._dice.below(USEC_PER_MSEC))
 
         def call() -> None:
-            self.machine.services.run(effect.verb, effect.unit, removed)
+            if self.machine.is_reexecuting:
+                removed("unknown")
+            else:
+                self.machine.services.run(effect.verb, effect.unit, removed)
 
         def removed(result: str) -> None:
             self._later(self._dice.below(USEC_PER_MSEC), lambda: tell(result))

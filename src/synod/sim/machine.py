@@ -81,6 +81,8 @@ class Machine:
         self._agents = 0
         self.is_agent_wanted = True
         self.is_going_down = False
+        self.is_reexecuting = False
+        """Whether PID 1 executes itself anew: it takes no calls, and answers none."""
         self.is_crash_looping = False
         """Whether something makes the agent die again and again."""
         self.incarnation = ""
