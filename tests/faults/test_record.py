@@ -4,9 +4,9 @@
 import json
 from dataclasses import replace
 
-from faults.copies import Copy, overlaps
 from faults.kinds import KINDS
 from faults.record import Run, result, table
+from witness.stamps import Copy, overlaps
 
 RUN = Run(
     number=1,
@@ -62,6 +62,13 @@ def test_two_copies_at_once_are_seen_whatever_node_has_them() -> None:
     assert overlaps([one, replace(one, node="node2", run="b", since=2.0, until=3.0)])
     assert not overlaps([one, replace(one, node="node2", run="b", since=2.1, until=3.0)])
     assert not overlaps([one, replace(one, run="b", since=1.5)])
+
+
+def test_what_must_stay_may_not_be_restarted_and_nothing_exceeds_its_bound() -> None:
+    kinds = {kind.name: kind for kind in KINDS}
+    assert kinds["killed"].fault(0.0, 6.7) == kinds["power"].fault(6.6, 6.7) == ""
+    assert kinds["killed"].fault(0.1, 6.7) == "app.service was restarted"
+    assert "the bound is 6.700 s" in kinds["power"].fault(6.8, 6.7)
 
 
 def test_every_kind_has_a_name_of_its_own() -> None:

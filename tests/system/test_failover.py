@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from faults.copies import Copy, copies, install, overlaps
 from synod.lab.cluster import Lab
+from witness.stamps import Copy, copies, install, overlaps
 
 from .conftest import LABS, NODES, Cluster, deb, join_all
 

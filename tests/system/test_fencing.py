@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from faults.copies import copies, install, overlaps
 from synod.lab import fence
 from synod.lab.cluster import Lab
+from witness.stamps import copies, install, overlaps
 
 from .conftest import LABS, NODES, Cluster, deb, join_all
 from .test_failover import BOUND_SEC, DB, WEB, holder, newest, took_over

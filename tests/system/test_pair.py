@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from faults.copies import copies, install, overlaps
 from synod.lab.cluster import Lab
+from witness.stamps import copies, install, overlaps
 
 from .conftest import LABS, Cluster, deb
 from .test_failover import DB, STARTS_SEC, WEB, newest

@@ -13,19 +13,18 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 from bench_failover.rig import APP, NODES, clock
 from bench_failover.trial import read_replies
-from faults.copies import overlaps
 from faults.kinds import DEB, KINDS, Kind, Then, others
 from faults.record import Run, result, table
-from faults.stage import PAIR, SLOW_SEC, Stage
+from faults.stage import PAIR, Stage
 from synod.base.errors import SynodError
 from synod.lab.cluster import Lab
 from witness import silence
+from witness.stamps import overlaps
 
 RUNS: Final = 104
 PLANNED_SEC: Final = 10.0
@@ -59,7 +58,7 @@ class Recorder:
                        timeout=bound + _SLACK_SEC)
             now = stage.newest(APP)
             home, away = now.node, max(0.0, now.since - begin / 1e6) if now.run != before.run else 0.0
-            wrong = self._judge(kind, away, bound)
+            wrong = kind.fault(away, bound)
         except SynodError as error:
             wrong = str(error)
         address = self._missed(begin)
@@ -73,11 +72,8 @@ class Recorder:
     def _prepare(self, kind: Kind) -> None:
         stage = self._stage
         stage.settle()
-        if kind.name == "slow-stop":
-            stage.write_units(stop_sec=SLOW_SEC)
-            stage.run_everywhere("systemctl", "daemon-reload")
-            stage.run(stage.holder(), "synodctl", "restart", PAIR[0], timeout=_SLACK_SEC)
-            stage.settle()
+        if kind.stop_sec:
+            stage.let_stop_take(kind.stop_sec)
         if kind.leads is not None:
             holder = stage.holder()
             stage.lead_from(*([holder] if kind.leads else others(holder)))
@@ -87,13 +83,6 @@ class Recorder:
         if not all(map(self._stage.runs, PAIR)):
             return False
         return kind.then is not Then.MOVES or self._stage.newest(APP).node != holder
-
-    def _judge(self, kind: Kind, away: float, bound: float) -> str:
-        if kind.then is Then.STAYS and away:
-            return f"{APP} was restarted"
-        if away > bound:
-            return f"{APP} was away for {away:.3f} s, the bound is {bound:.3f} s"
-        return ""
 
     def _missed(self, begin: int) -> float | None:
         """Return how long the client outside went without a reply, once it gets one again."""
@@ -110,11 +99,8 @@ class Recorder:
         stage = self._stage
         stage.lab.heal()
         stage.settle()
-        if kind.name == "slow-stop":
-            stage.write_units(stop_sec=0)
-            stage.run_everywhere("systemctl", "daemon-reload")
-            stage.run(stage.holder(), "synodctl", "restart", PAIR[0], timeout=_SLACK_SEC)
-            stage.settle()
+        if kind.stop_sec:
+            stage.let_stop_take(0)
 
     def _keep(self, run: Run) -> None:
         self.runs.append(run)
@@ -139,7 +125,11 @@ def main() -> int:
     options = parser.parse_args()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda number, frame: sys.exit(128 + number))
-    wanted = options.kinds.split(",") if options.kinds else [kind.name for kind in KINDS]
+    names = [kind.name for kind in KINDS]
+    wanted = options.kinds.split(",") if options.kinds else names
+    for name in wanted:
+        if name not in names:
+            parser.error(f"no kind '{name}'; there are {', '.join(names)}")
     kinds = [kind for kind in KINDS if kind.name in wanted and kind.release in ("", options.release)]
     try:
         return _record(kinds, options.runs, options.release, options.deb, options.output)
@@ -166,16 +156,12 @@ def _record(kinds: list[Kind], runs: int, release: str, deb: Path, output: Path)
                 if is_fenced and half:
                     stage.settle()
                     stage.enable_fencing()
-                for kind in itertools.islice(_in_turn(kinds), half):
+                for kind in itertools.islice(itertools.cycle(kinds), half):
                     recorder.record(kind, is_fenced=is_fenced)
         finally:
             stage.stop_client()
             _report(recorder.runs, record, time.monotonic() - begin)
     return 0 if recorder.runs and all(run.is_good for run in recorder.runs) else 1
-
-
-def _in_turn(kinds: list[Kind]) -> Iterator[Kind]:
-    return itertools.cycle(kinds)
 
 
 def _report(runs: list[Run], record: Path, took: float) -> None:

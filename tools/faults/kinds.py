@@ -12,9 +12,11 @@ from enum import Enum
 from typing import Final
 
 from bench_failover.rig import APP, DB, NODES
-from faults.stage import SLOW_SEC, Stage
+from faults.stage import Stage
 from synod.base.errors import SynodError
 
+SLOW_SEC: Final = 8
+"""A stop that takes longer than a lease."""
 _HOG_SEC: Final = 6
 _HOGS: Final = 6
 """Busy processes per node: several times the machine's processors, over all nodes."""
@@ -44,11 +46,22 @@ class Kind:
     """Whether the holder leads when it happens; None: as it comes."""
     is_planned: bool = False
     """Whether units are stopped in order: no node has to be proved dead."""
-    is_for_all: bool = False
-    """Whether no node is left to take over: the time of a boot comes on top."""
     boot_sec: float = 0.0
+    """What comes on top of the bound where no node is left to take over: a lab node's boot at most, with all
+    of them booting on one machine.
+    """
+    stop_sec: int = 0
+    """How long db takes to stop."""
     release: str = ""
     """The only release that has it."""
+
+    def fault(self, away_sec: float, bound_sec: float) -> str:
+        """Say what ought not to be in how long app was away; empty if nothing."""
+        if self.then is Then.STAYS and away_sec:
+            return f"{APP} was restarted"
+        if away_sec > bound_sec:
+            return f"{APP} was away for {away_sec:.3f} s, the bound is {bound_sec:.3f} s"
+        return ""
 
 
 def others(node: str) -> list[str]:
@@ -114,11 +127,6 @@ def kill_agents(stage: Stage, holder: str) -> None:
     del holder
     stage.run_everywhere("systemctl", "kill", "--kill-whom=main", "--signal=SIGKILL", "synod.service")
     time.sleep(7)
-
-
-def stop_slowly(stage: Stage, holder: str) -> None:
-    """Cut off a holder whose db takes longer to stop than its lease lasts."""
-    cut_all_links(stage, holder)
 
 
 def hog(stage: Stage, holder: str) -> None:
@@ -195,8 +203,8 @@ KINDS: Final = (
     Kind(name="stopped", text="SIGSTOP of the holder's agent", act=freeze_agent, then=Then.RUNS),
     Kind(name="killed", text="kill -9 of the holder's agent", act=kill_agent, then=Then.STAYS),
     Kind(name="killed-all", text="kill -9 of all agents", act=kill_agents, then=Then.STAYS),
-    Kind(name="slow-stop", text=f"cut off, and a stop that takes {SLOW_SEC} s", act=stop_slowly,
-         then=Then.MOVES),
+    Kind(name="slow-stop", text=f"cut off, and a stop that takes {SLOW_SEC} s", act=cut_all_links,
+         then=Then.MOVES, stop_sec=SLOW_SEC),
     Kind(name="hog", text="all processors of all nodes busy", act=hog, then=Then.STAYS),
     Kind(name="three-starts", text="start on three nodes at once", act=start_three_times, then=Then.RUNS,
          is_planned=True),
@@ -209,4 +217,3 @@ KINDS: Final = (
          boot_sec=15.0),
     Kind(name="upgrade", text="upgrade of the holder's package", act=upgrade, then=Then.STAYS),
 )
-"""Boot time is what a lab node takes at most until its agent runs, with all nodes booting on one machine."""

@@ -13,12 +13,10 @@ from typing import Any, ClassVar, Final
 
 from bench_failover.ours import Ours
 from bench_failover.rig import APP, DB, NODES
-from faults.copies import Copy, copies, install
 from synod.base.errors import SynodError
+from witness.stamps import Copy, copies, install
 
 PAIR: Final = (DB, APP)
-SLOW_SEC: Final = 8
-"""How long db takes to stop where a fault wants that: longer than a lease."""
 _FRESH_SEC: Final = 0.2
 """A copy that stamped this recently runs."""
 _UNIT: Final = """# SPDX-License-Identifier: LGPL-2.1-or-later
@@ -38,6 +36,7 @@ _SECTIONS: Final = {DB: "Instances=1", APP: f"Requires={DB}\nAfter={DB}\nColocat
 _CLEAR: Final = 'for file in /var/lib/copies/*; do [ ! -e "$file" ] || : >"$file"; done'
 _LEADER_TRIES: Final = 20
 _READY_SEC: Final = 30.0
+_RESTART_SEC: Final = 60.0
 
 
 class Stage(Ours):
@@ -49,10 +48,16 @@ class Stage(Ours):
         """Write the pair's unit files and the program that both run."""
         for node in NODES:
             install(self.lab, node)
-        self.write_units(stop_sec=0)
+        self._write_units(stop_sec=0)
 
-    def write_units(self, *, stop_sec: int) -> None:
-        """Write the pair's unit files; db takes ``stop_sec`` seconds to stop from its next start on."""
+    def let_stop_take(self, seconds: int) -> None:
+        """Have a db that takes so long to stop, and settle."""
+        self._write_units(stop_sec=seconds)
+        self.run_everywhere("systemctl", "daemon-reload")
+        self.run(self.holder(), "synodctl", "restart", DB, timeout=_RESTART_SEC)
+        self.settle()
+
+    def _write_units(self, *, stop_sec: int) -> None:
         for unit in PAIR:
             stop = stop_sec if unit == DB else 0
             text = _UNIT.format(name=unit, unit=unit, section=_SECTIONS[unit], stop=stop)

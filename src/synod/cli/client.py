@@ -31,8 +31,6 @@ UNITS_USEC: Final = Usec(7 * 86400 * USEC_PER_SEC)
 """Whoever waits for units waits for DependencyTimeoutSec=, which the agent enforces; a week is its limit."""
 
 _CHUNK_BYTES: Final = 1 << 16
-_GLANCE_SEC: Final = 0.5
-"""An interrupt that comes just before recv(2) is seen when that returns."""
 _EXIT_MAX: Final = 255
 
 
@@ -138,11 +136,9 @@ def _lines(connection: socket.socket, deadline: float) -> Iterator[bytes | None]
         left = deadline - time.monotonic()
         if left <= 0:
             raise TimeoutError
-        connection.settimeout(min(left, _GLANCE_SEC))
+        connection.settimeout(left)
         try:
             chunk = connection.recv(_CHUNK_BYTES)
-        except TimeoutError:
-            continue
         except ConnectionResetError:
             return
         if not chunk:
