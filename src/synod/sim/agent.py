@@ -17,6 +17,7 @@ from synod.gossip import events as gossip
 from synod.ledger.effects import Persist
 from synod.model.spec import UnitSpec
 from synod.model.unit import LocalUnit
+from synod.sim.alarm import Alarm
 from synod.sim.clock import Dice, Timekeeper
 from synod.sim.definitions import GRANT, LEASE, STOP, UP, UnitFiles
 from synod.sim.disk import Disk
@@ -26,8 +27,6 @@ from synod.sim.services import ServiceManager
 from synod.sim.surroundings import Waiter
 from synod.wire.messages import decode_message, encode_message
 
-TICKS_MAX: Final = 200
-"""Ticks in a row without any time passing; more is a defect of the node's deadline."""
 _SEEN: Final = ("synod-hold@", "synod-mirror@", "synod-bound@", FUSE)
 
 _FileEffect = (
@@ -103,8 +102,13 @@ class Agent:
         self._called_until = 0
         self._signalled: dict[UnitName, None] = {}
         self._told: dict[UnitName, LocalUnit] = {}
-        self._timer: int | None = None
-        self._ticks = (0, 0)
+        self._alarm = Alarm(
+            machine.name,
+            clock,
+            self._later,
+            lambda: self.node.deadline if self.is_alive else None,
+            lambda: self.step(events.Tick()),
+        )
         self._are_units_read = False
         self._gossiper = Gossiper(
             machine.name, clock, dice.fork("gossip", node.desk.boot, node.desk.agent), network, self.step,
@@ -167,31 +171,7 @@ class Agent:
         for effect in self.machine.step(self, event):
             if self.is_alive:
                 self._perform(effect)
-        self._arm()
-
-    # Time
-
-    def _arm(self) -> None:
-        deadline = self.node.deadline if self.is_alive else None
-        if deadline is None or (self._timer is not None and self._timer <= deadline):
-            return
-        self._timer = max(deadline, self._clock.now)
-        due = self._timer
-
-        def ring() -> None:
-            if self._timer != due:
-                return
-            self._timer = None
-            deadline = self.node.deadline
-            if deadline is not None and deadline <= self._clock.now:
-                time, count = self._ticks
-                self._ticks = (self._clock.now, count + 1 if time == self._clock.now else 0)
-                assert self._ticks[1] < TICKS_MAX, f"{self.machine.name}: the deadline does not move"
-                self.step(events.Tick())
-            else:
-                self._arm()
-
-        self._later(due - self._clock.now, ring)
+        self._alarm.set()
 
     # Peers
 
